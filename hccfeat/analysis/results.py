@@ -1,0 +1,168 @@
+"""What an analysis returns: plain dataclasses that the catalog, the CSV files and the report share."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SplitRole = Literal["apparent", "held_out", "external", "cross_validation"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of one model; a row of ``data/metrics.csv`` and of the catalog's table ``metric``.
+
+    ``estimate``, ``lower`` and ``upper`` are None where the number cannot be had; ``method`` then says why.
+    """
+
+    endpoint: str
+    cohort: str
+    split: SplitRole
+    model: str
+    metric: str
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    n: int
+    events: int
+    method: str
+
+
+@dataclass(frozen=True)
+class HazardRatio:
+    """One hazard ratio; a row of ``data/hazard_ratios.csv`` and of the catalog's table ``hazard_ratio``."""
+
+    endpoint: str
+    cohort: str
+    kind: str
+    term: str
+    hr: float | None
+    lower: float | None
+    upper: float | None
+    p: float | None
+    n: int
+    events: int
+    ties: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The risk of one patient by one model."""
+
+    endpoint: str
+    cohort: str
+    split: SplitRole
+    model: str
+    patient_id: str
+    risk: float
+
+
+@dataclass(frozen=True)
+class SurvivalCurve:
+    """A Kaplan-Meier curve: all arrays have one entry per step; times in months."""
+
+    label: str
+    times: NDArray[np.float64]
+    survival: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    risk_times: NDArray[np.float64]
+    at_risk: NDArray[np.int64]
+    n: int
+    events: int
+    median: float | None
+
+
+@dataclass(frozen=True)
+class GroupComparison:
+    """Risk groups of one model in one cohort and split, cut at ``cut`` (the training median)."""
+
+    model: str
+    cohort: str
+    split: SplitRole
+    cut: float
+    curves: tuple[SurvivalCurve, ...]
+    logrank_chisq: float | None
+    logrank_p: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """A receiver operating characteristic of one model in one cohort and split."""
+
+    model: str
+    cohort: str
+    split: SplitRole
+    false_positive_rate: NDArray[np.float64]
+    true_positive_rate: NDArray[np.float64]
+    auroc: float
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a reader must know: ``level`` colours it."""
+
+    level: Literal["info", "caution", "stop"]
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LogisticTerm:
+    """One coefficient of an unpenalised logistic model on raw indicators."""
+
+    term: str
+    coefficient: float
+    standard_error: float
+    odds_ratio: float
+    lower: float
+    upper: float
+    p: float
+
+
+@dataclass
+class EndpointResult:
+    """Everything ``analyze`` found for one endpoint."""
+
+    endpoint: str
+    label: str
+    horizon_months: float | None
+    exclusion_rule: str
+    metrics: list[Metric] = field(default_factory=list)
+    hazard_ratios: list[HazardRatio] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    groups: list[GroupComparison] = field(default_factory=list)
+    rocs: list[RocCurve] = field(default_factory=list)
+    logistic: dict[str, list[LogisticTerm]] = field(default_factory=dict)
+    attrition: list[dict[str, Any]] = field(default_factory=list)
+    """Rows (cohort, split, patients, labelled, events, excluded, reason)."""
+    notices: list[Notice] = field(default_factory=list)
+    artefacts: dict[str, Any] = field(default_factory=dict)
+    """Fitted models to keep (name -> PrognosticModel), for ``predict``; never shown."""
+
+
+@dataclass
+class StudyReport:
+    """Input of the report: study facts and one result per endpoint."""
+
+    study: str
+    title: str
+    simulated: bool
+    run_id: str
+    created: str
+    """Newest record time of the inputs (ISO 8601), not the clock: equal inputs give equal bytes."""
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    cohorts: list[dict[str, Any]]
+    """Rows (cohort, title, format, simulated, patients, images, image_patients, note)."""
+    attrition: list[dict[str, Any]]
+    """Rows of the catalog's table ``attrition`` (cohort, step_number, step, n, excluded, reason)."""
+    baseline: list[dict[str, Any]]
+    """Rows (variable, level, one column per cohort or split), already formatted counts."""
+    feature_set: dict[str, Any] | None
+    """Facts of the feature set used (name, encoder, weights_sha256, recipe, patients_trained), or None."""
+    endpoints: list[EndpointResult]
+    example_patches: list[tuple[str, bytes]] = field(default_factory=list)
+    """(caption, PNG bytes) pictures to show; may be empty."""

@@ -1,0 +1,1 @@
+"""Patients, outcomes, endpoints and splits, read from clinical tables and checked against ``data_catalog/``."""

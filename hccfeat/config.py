@@ -1,0 +1,232 @@
+"""The study file (``hccfeat.toml``) and the feature-set recipe as typed, immutable models."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hccfeat.errors import ConfigError
+from hccfeat.files import sha256_of
+from hccfeat.resources import resource_folder
+
+STUDY_FILE = "hccfeat.toml"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+Model = TypeVar("Model", bound=BaseModel)
+SubsetName = Literal["1/4", "1/3", "1/2", "2/3", "3/4", "1/1"]
+
+
+class Frozen(BaseModel):
+    """Base of every configuration model: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PatchRecipe(Frozen):
+    """How patches are cut (PAPERS 1.5 rows 9, 22, 24)."""
+
+    size_px: int = Field(224, ge=32, le=1024, description="side of a patch at target_mpp, pixels")
+    target_mpp: float = Field(0.5, gt=0, le=16, description="micrometres per pixel of a patch")
+    max_background: float = Field(0.5, ge=0, le=1, description="largest background share of a kept patch")
+    per_image: int | None = Field(65, ge=1, description="seeded undersampling to this many; none keeps all")
+    seed: int = 2023
+
+
+class TissueRecipe(Frozen):
+    """How tissue is told from glass and pen (on a thumbnail)."""
+
+    thumbnail_mpp: float = Field(8.0, gt=0)
+    min_saturation: float = Field(0.05, ge=0, le=1, description="floor of the Otsu threshold on saturation")
+    min_area_um2: float = Field(2500.0, ge=0, description="smaller pieces of tissue are dropped")
+
+
+class QualityRecipe(Frozen):
+    """When a patch or an image is excluded (PAPERS 1.5 row 34d)."""
+
+    min_tissue_fraction: float = Field(0.05, ge=0, le=1, description="an image with less has lost its tissue")
+    max_blurred_fraction: float = Field(0.5, ge=0, le=1, description="an image with more is out of focus")
+    min_focus: float = Field(
+        0.0, ge=0, description="variance of the Laplacian of OD below which a patch is blurred"
+    )
+
+
+class StainRecipe(Frozen):
+    """Vahadane normalisation to a fixed target that learns nothing from the study (PAPERS 1.5 row 24)."""
+
+    method: Literal["vahadane", "none"] = "vahadane"
+    lambda1: float = Field(0.1, ge=0)
+    tissue_max_lightness: float = Field(80.0, gt=0, le=100, description="CIELAB L* below which a pixel is tissue")
+    max_pixels: int = Field(100_000, ge=1000, description="tissue pixels drawn for the fit of one slide")
+    seed: int = 2023
+    target_vectors: tuple[tuple[float, float, float], tuple[float, float, float]] = (
+        (0.5626, 0.7201, 0.4062),
+        (0.2159, 0.8012, 0.5581),
+    )
+    target_concentrations: tuple[float, float] = (1.9, 1.0)
+
+
+class EncoderRecipe(Frozen):
+    """Which network embeds a patch; ``options`` go to :func:`hccfeat.models.create`."""
+
+    name: str = "cnn_sasm"
+    options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    trunk_weights: str = Field("imagenet", description="none, imagenet (timm's hub) or a safetensors file")
+
+
+class AugmentationRecipe(Frozen):
+    """P1's augmentation (PAPERS 1.5 row 12); a probability of 0 switches a step off."""
+
+    horizontal_flip: float = Field(0.5, ge=0, le=1)
+    vertical_flip: float = Field(0.5, ge=0, le=1)
+    rotation_degrees: float = Field(90.0, ge=0, le=180)
+    noise_probability: float = Field(0.5, ge=0, le=1)
+    noise_sigma: float = Field(0.05, ge=0)
+    erasing_probability: float = Field(0.25, ge=0, le=1)
+
+
+class TrainingRecipe(Frozen):
+    """Stage 1: CNN-SASM on denoised recurrence labels (PAPERS 1.3 and 1.5 rows 5, 10, 11, 13, 14)."""
+
+    subset: SubsetName = "1/2"
+    deaths_only: bool = Field(False, description="short-survival ranks of the relapsed use observed deaths only")
+    optimiser: Literal["adam"] = "adam"
+    learning_rate: float = Field(1e-4, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    step_epochs: int = Field(10, ge=1)
+    step_gamma: float = Field(0.1, gt=0, le=1)
+    batch_size: int = Field(128, ge=2)
+    max_epochs: int = Field(50, ge=1)
+    patience: int = Field(5, ge=1)
+    monitor: Literal["train_loss", "val_loss"] = "train_loss"
+    validation_fraction: float = Field(0.1, gt=0, lt=1, description="patients held out for monitor = val_loss")
+    double_softmax: bool = Field(False, description="cross-entropy of softmax outputs, as the released code")
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    seed: int = 2023
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+
+
+class PrognosticRecipe(Frozen):
+    """Stage 2: the prognostic network on image-level PPS (PAPERS 1.3 and 1.5 rows 25, 26)."""
+
+    variant: Literal["released", "paper"] = "released"
+    learning_rate: float = Field(1e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    step_epochs: int = Field(10, ge=1)
+    step_gamma: float = Field(0.1, gt=0, le=1)
+    batch_size: int = Field(128, ge=2)
+    max_epochs: int = Field(50, ge=1)
+    double_softmax: bool = False
+    seed: int = 2023
+
+
+class Recipe(Frozen):
+    """Everything that makes a feature set what it is, except the trained weights.
+
+    A shipped recipe is a file of ``data_catalog/feature_sets/``; a study's own lies in its folder
+    ``data_catalog/feature_sets/``.
+    """
+
+    name: str
+    title: str = ""
+    patches: PatchRecipe = PatchRecipe()
+    tissue: TissueRecipe = TissueRecipe()
+    quality: QualityRecipe = QualityRecipe()
+    stain: StainRecipe = StainRecipe()
+    encoder: EncoderRecipe = EncoderRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    prognostic: PrognosticRecipe = PrognosticRecipe()
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Return the fields that decide which pixels reach the encoder."""
+        return self.model_dump(mode="json", include={"patches", "tissue", "quality", "stain"})
+
+    def preprocessing_sha256(self) -> str:
+        """Identity of the preprocessing: the key of prepared patches."""
+        return sha256_of(self.preprocessing())
+
+
+class SplitConfig(Frozen):
+    """The frozen patient-level split of the development cohort (PAPERS 1.5 row 19)."""
+
+    test_fraction: float = Field(0.2, gt=0, lt=1)
+    folds: int = Field(5, ge=2, le=20)
+    seed: int = 2023
+
+
+class AnalysisConfig(Frozen):
+    """Settings of ``hccfeat analyze``."""
+
+    bootstraps: int = Field(1000, ge=100)
+    seed: int = 2023
+    threshold: float = Field(0.5, gt=0, lt=1, description="risk at and above which a patient is called positive")
+
+
+class StudyConfig(Frozen):
+    """The study file."""
+
+    name: str
+    title: str = ""
+    development_cohort: str = "internal"
+    recipe: str = Field("paper", description="name of a feature-set recipe")
+    split: SplitConfig = SplitConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+
+    @field_validator("name", "development_cohort")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if not NAME_PATTERN.fullmatch(value):
+            message = "use lower-case letters, digits, - and _ (at most 63)"
+            raise ValueError(message)
+        return value
+
+
+def load_study_config(study: Path) -> StudyConfig:
+    """Read ``hccfeat.toml`` of a study folder.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or a key is unknown, missing or out of range.
+    """
+    path = study / STUDY_FILE
+    if not path.is_file():
+        raise ConfigError(str(study), f"is not a study (no {STUDY_FILE})", "Run `hccfeat init` there first.")
+    return parse_toml(path, StudyConfig)
+
+
+def load_recipe(name: str, study: Path | None = None) -> Recipe:
+    """Read a feature-set recipe by name, the study's own before the shipped ones.
+
+    Raises
+    ------
+    ConfigError
+        If no such recipe exists, or it is malformed.
+    """
+    folders = [] if study is None else [study / "data_catalog" / "feature_sets"]
+    folders.append(resource_folder("data_catalog") / "feature_sets")
+    for folder in folders:
+        path = folder / f"{name}.toml"
+        if path.is_file():
+            return parse_toml(path, Recipe)
+    known = sorted({p.stem for folder in folders for p in folder.glob("*.toml")})
+    raise ConfigError(f"recipe {name}", "does not exist", f"Known recipes: {', '.join(known)}.")
+
+
+def parse_toml(path: Path, model: type[Model]) -> Model:
+    """Parse a TOML file into a pydantic model; every problem names the file and the key.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML or does not fit the model.
+    """
+    try:
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"is not valid TOML ({error})", "Correct the file.") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
+        )
+        raise ConfigError(str(path), problems, "Correct the keys named.") from error

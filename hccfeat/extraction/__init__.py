@@ -1,0 +1,1 @@
+"""Plan, train, embed one entity, publish."""

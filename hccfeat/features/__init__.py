@@ -1,0 +1,1 @@
+"""Image- and patient-level feature frames (Polars)."""

@@ -1,0 +1,1 @@
+"""Slides: readers, tissue, patches, stain normalisation and augmentation."""

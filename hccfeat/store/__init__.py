@@ -1,0 +1,1 @@
+"""Immutable shards and records, and the DuckDB catalog derived from them."""

@@ -1,0 +1,1 @@
+"""Labels, losses and training loops, on the patients they are given."""
