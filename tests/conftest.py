@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,47 @@ def _quiet_progress() -> None:
     from hccfeat.progress import set_quiet
 
     set_quiet(True)
+
+
+@pytest.fixture(scope="session")
+def tiny_hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated delivery of the preset tiny; read it, do not change it."""
+    from hccfeat.simulation.deliver import simulate
+
+    destination = tmp_path_factory.mktemp("delivery") / "hospital"
+    simulate(destination, "tiny", 5)
+    return destination
+
+
+def ingest_all(study: Path, hospital: Path, cohorts: tuple[str, ...] = ("internal", "external")) -> None:
+    """Make a study of a delivery."""
+    from hccfeat.study import init_study
+
+    opened = init_study(study, name="tiny", recipe="tiny")
+    for cohort in cohorts:
+        folder = hospital / cohort
+        summary = opened.ingest(
+            cohort, folder / "clinical.csv", slides=folder / "slides", manifest=folder / "manifest.csv"
+        )
+        assert summary.problems == []
+
+
+@pytest.fixture(scope="session")
+def ingested_study(tmp_path_factory: pytest.TempPathFactory, tiny_hospital: Path) -> Path:
+    """A study with the tiny delivery ingested, nothing extracted; copy it before changing it."""
+    study = tmp_path_factory.mktemp("ingested") / "study"
+    ingest_all(study, tiny_hospital)
+    return study
+
+
+@pytest.fixture(scope="session")
+def extracted_study(tmp_path_factory: pytest.TempPathFactory, ingested_study: Path) -> Path:
+    """The ingested study with feature set pps-1 extracted; copy it before changing it."""
+    from hccfeat.study import open_study
+
+    study = tmp_path_factory.mktemp("extracted") / "study"
+    shutil.copytree(ingested_study, study)
+    summary = open_study(study).extract()
+    assert summary.trained == ["pps-1"]
+    assert summary.failures == []
+    return study

@@ -1,1 +1,1 @@
-"""Statistics as pure functions on arrays."""
+"""Pure functions on arrays: discrimination, survival, logistic regression, resampling."""

@@ -1,0 +1,167 @@
+"""From the store to the input of an analysis: who, with which outcome, indicators, images and role."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hccfeat.analysis.data import EndpointData
+from hccfeat.cohort.dictionary import Dictionary, Endpoint, load_dictionary
+from hccfeat.cohort.endpoints import label
+from hccfeat.cohort.frozen import split_name
+from hccfeat.config import StudyConfig
+from hccfeat.errors import InputError
+from hccfeat.extraction.identity import FeatureSet
+from hccfeat.features.frames import image_frame
+from hccfeat.store.catalog import query
+
+MIN_FILLED = 0.2
+"""An indicator recorded for fewer of the analysed patients is left out of the models."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which cohorts an analysis is about, and with which features."""
+
+    cohort: str
+    external: tuple[str, ...]
+    feature_set: FeatureSet | None
+
+
+def choose_cohort(study: Path, config: StudyConfig, asked: str | None) -> str:
+    """Cohort to analyse: the one asked for, the development cohort, or the only one there is.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, or none was asked for and several do.
+    """
+    known = query(study, "SELECT cohort FROM cohort ORDER BY cohort")["cohort"].to_list()
+    if asked is None and config.development_cohort not in known and len(known) == 1:
+        return str(known[0])
+    wanted = asked or config.development_cohort
+    if wanted not in known:
+        listed = ", ".join(known) or "none"
+        raise InputError(
+            f"cohort {wanted}", f"is not in the study (cohorts: {listed})", "Ingest it, or give --cohort."
+        )
+    return wanted
+
+
+def load_endpoint(
+    study: Path, config: StudyConfig, endpoint: str, scope: Scope, *, fold: int | None = None
+) -> EndpointData:
+    """Assemble the input of one endpoint's analysis.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    config : StudyConfig
+        Names the frozen split.
+    endpoint : str
+        Name in the data catalog.
+    scope : Scope
+        Cohorts and feature set; without a feature set, or without images, the cohort is described by its
+        clinical table alone (role ``all``).
+    fold : int, optional
+        Of a cross-validation: train patients of this fold are the judges, and the test patients are left out.
+
+    Returns
+    -------
+    EndpointData
+        Plain frames.
+    """
+    dictionary = load_dictionary(study)
+    definition = dictionary.endpoint(endpoint)
+    images, seen = _images(study, scope)
+    with_images = set() if images is None else set(images["patient_id"])
+    own = query(study, _PATIENTS, [split_name(config), scope.cohort])
+    pathology = not with_images.isdisjoint(own["patient_id"]) and scope.cohort == config.development_cohort
+    frames = [_labelled(study, dictionary, definition, scope.cohort, own, _roles(own, pathology, fold))]
+    for cohort in scope.external if fold is None else ():
+        rows = query(study, _PATIENTS, [split_name(config), cohort])
+        frames.append(_labelled(study, dictionary, definition, cohort, rows, pl.lit("external")))
+    patients = pl.concat(frames).drop_nulls("role")
+    indicators, names = _indicators(study, dictionary, patients)
+    return EndpointData(
+        endpoint=endpoint,
+        label=definition.label,
+        horizon_months=definition.horizon_months,
+        exclusion_rule=definition.exclusion,
+        patients=patients,
+        indicators=indicators,
+        indicator_names=names,
+        images=images if pathology else None,
+        seen=seen,
+    )
+
+
+_PATIENTS = """
+SELECT p.patient_id, p.cohort, coalesce(p.treatment, 'none') <> 'none' AS treated, s.role AS split_role, s.fold
+FROM patient AS p LEFT JOIN split AS s ON s.patient_id = p.patient_id AND s.split = ?
+WHERE p.cohort = ? ORDER BY p.patient_id
+"""
+
+
+def _roles(rows: pl.DataFrame, pathology: bool, fold: int | None) -> pl.Expr:
+    del rows
+    if not pathology:
+        return pl.lit("all")
+    if fold is None:
+        return pl.col("split_role").replace_strict({"train": "train", "test": "held_out"}, default=None)
+    in_training = pl.col("split_role") == "train"
+    return (
+        pl.when(in_training & (pl.col("fold") == fold))
+        .then(pl.lit("held_out"))
+        .when(in_training)
+        .then(pl.lit("train"))
+    )
+
+
+def _labelled(
+    study: Path, dictionary: Dictionary, endpoint: Endpoint, cohort: str, rows: pl.DataFrame, role: pl.Expr
+) -> pl.DataFrame:
+    outcomes = query(
+        study,
+        "SELECT o.patient_id, o.outcome, o.months, o.event FROM outcome AS o JOIN patient AS p USING (patient_id) "
+        "WHERE p.cohort = ? ORDER BY o.patient_id, o.outcome",
+        [cohort],
+    )
+    minimum = dictionary.cohort(cohort).minimum_follow_up_months
+    labels = label(endpoint, outcomes, minimum_follow_up_months=minimum, patients=rows["patient_id"])
+    return (
+        rows.with_columns(role=role)
+        .join(labels, on="patient_id", how="left", validate="1:1")
+        .select("patient_id", "cohort", "role", "treated", "time", "event", "y", "excluded")
+    )
+
+
+def _images(study: Path, scope: Scope) -> tuple[pl.DataFrame | None, set[str]]:
+    if scope.feature_set is None:
+        return None, set()
+    name = scope.feature_set.name
+    vectors = image_frame(study, name).select("patient_id", "image_id", pl.col("mean").alias("vector"))
+    colours = query(
+        study, "SELECT image_id, mean_red, mean_green, mean_blue FROM shard WHERE feature_set = ?", [name]
+    )
+    seen = query(study, "SELECT DISTINCT patient_id FROM feature_set_patient WHERE feature_set = ?", [name])
+    joined = vectors.join(colours, on="image_id", how="left").sort("image_id")
+    return (joined if joined.height else None), set(seen["patient_id"])
+
+
+def _indicators(study: Path, dictionary: Dictionary, patients: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Numeric indicators: flags as 0 and 1, categories as the rank of their level in the data dictionary."""
+    table = query(study, "SELECT * FROM clinical ORDER BY patient_id")
+    table = table.filter(pl.col("patient_id").is_in(patients["patient_id"].to_list()))
+    names, columns = [], []
+    for name in dictionary.indicators:
+        if name not in table.columns or table[name].count() < max(1, MIN_FILLED * table.height):
+            continue
+        names.append(name)
+        column = pl.col(name)
+        if dictionary.variables[name].type == "category":
+            ranks = {level: rank for rank, level in enumerate(dictionary.variables[name].levels)}
+            column = column.replace_strict(ranks, default=None, return_dtype=pl.Float64)
+        columns.append(column.cast(pl.Float64))
+    return table.select("patient_id", *columns), names

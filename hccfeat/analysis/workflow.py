@@ -1,0 +1,210 @@
+"""``hccfeat analyze``: load, judge, keep the fitted models, and record every number in the catalog."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hccfeat.analysis.load import Scope, choose_cohort, load_endpoint
+from hccfeat.analysis.predict import save_model
+from hccfeat.analysis.recurrence import analyse, analyse_folds
+from hccfeat.analysis.results import EndpointResult
+from hccfeat.cohort.dictionary import load_dictionary
+from hccfeat.cohort.frozen import frozen_split
+from hccfeat.config import StudyConfig
+from hccfeat.errors import InputError
+from hccfeat.extraction import feature_sets
+from hccfeat.extraction.identity import feature_set_from_row
+from hccfeat.extraction.provenance import run_row, versions
+from hccfeat.files import sha256_of
+from hccfeat.progress import progress_bar
+from hccfeat.store.catalog import query
+from hccfeat.store.committer import Committer
+from hccfeat.store.records import read_records
+
+INPUT_KINDS = ("ingest", "splits", "feature_sets")
+"""Records that decide what an analysis finds."""
+
+
+@dataclass(frozen=True)
+class AnalyzeRequest:
+    """What the command line asks of ``analyze``."""
+
+    endpoints: tuple[str, ...]
+    features: str = "pps"
+    cohort: str | None = None
+    external: tuple[str, ...] = ()
+    cross_validate: bool = False
+
+
+@dataclass
+class AnalyzeRun:
+    """A finished analysis: everything the report needs that is not in the catalog."""
+
+    run_id: str
+    created: str
+    scope: Scope
+    simulated: bool
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    results: list[EndpointResult] = field(default_factory=list)
+
+    def headline(self) -> list[dict[str, Any]]:
+        """AUROC of every model that was judged on patients it had not seen; apparent where there is none."""
+        rows = [metric for result in self.results for metric in result.metrics if metric.metric == "auroc"]
+        fair = [metric for metric in rows if metric.split != "apparent"] or rows
+        names = ("endpoint", "cohort", "split", "model", "estimate", "lower", "upper", "n", "events")
+        return [{name: asdict(metric)[name] for name in names} for metric in fair]
+
+    def notices(self) -> list[str]:
+        """Cautions of all endpoints, each once."""
+        texts = [
+            f"{notice.title}: {notice.text}"
+            for result in self.results
+            for notice in result.notices
+            if notice.level != "info"
+        ]
+        return list(dict.fromkeys(texts))
+
+
+def analyze(study: Path, config: StudyConfig, request: AnalyzeRequest) -> AnalyzeRun:
+    """Analyse endpoints and record the results.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    config : StudyConfig
+        Its study file.
+    request : AnalyzeRequest
+        What to analyse.
+
+    Returns
+    -------
+    AnalyzeRun
+        Results by endpoint. Equal inputs give an equal ``run_id``.
+
+    Raises
+    ------
+    InputError
+        If an endpoint, a cohort or the feature set does not exist.
+    LeakageError
+        If a judge was seen by the encoder.
+    AnalysisError
+        If the data cannot be analysed.
+    """
+    started = time.time()
+    dictionary = load_dictionary(study)
+    for endpoint in request.endpoints:
+        dictionary.endpoint(endpoint)
+    with Committer(study) as committer:
+        scope = _scope(study, config, request)
+        has_images = scope.feature_set is not None and scope.cohort == config.development_cohort
+        if has_images:
+            frozen_split(study, committer, config)
+        run = _new_run(study, config, request, scope)
+        with progress_bar("Analysing", len(request.endpoints)) as advance:
+            for endpoint in request.endpoints:
+                run.results.extend(_one_endpoint(study, config, request, scope, endpoint))
+                advance(note=endpoint)
+        _record(study, committer, run, started)
+    return run
+
+
+def _scope(study: Path, config: StudyConfig, request: AnalyzeRequest) -> Scope:
+    cohort = choose_cohort(study, config, request.cohort)
+    known = set(query(study, "SELECT cohort FROM cohort")["cohort"])
+    for name in request.external:
+        if name not in known or name == cohort:
+            problem = "is the analysed cohort" if name == cohort else "is not in the study"
+            raise InputError(f"--external {name}", problem, f"Cohorts: {', '.join(sorted(known))}.")
+    rows = query(study, "SELECT * FROM feature_set WHERE feature_set = ?", [request.features]).to_dicts()
+    found = feature_set_from_row(rows[0]) if rows else feature_sets.newest(study, request.features)
+    images = query(study, "SELECT count(*) AS n FROM image WHERE cohort = ?", [cohort])["n"][0]
+    if found is None and images:
+        raise InputError(
+            f"--features {request.features}",
+            f"has no embeddings, but cohort {cohort} has images",
+            "Run extract first.",
+        )
+    if request.external and found is None:
+        raise InputError("--external", "needs a feature set", "Run `hccfeat extract` first.")
+    return Scope(cohort, request.external, found)
+
+
+def _one_endpoint(
+    study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope, endpoint: str
+) -> list[EndpointResult]:
+    recipe = scope.feature_set.recipe.prognostic if scope.feature_set else None
+    result = analyse(load_endpoint(study, config, endpoint, scope), config.analysis, recipe)
+    if not request.cross_validate:
+        return [result]
+    encoders = feature_sets.folds(study, request.features)
+    if len(encoders) != config.split.folds:
+        raise InputError(
+            "--cross-validate",
+            f"finds encoders for {len(encoders)} of {config.split.folds} folds",
+            f"Run `hccfeat extract --folds {config.split.folds}` first.",
+        )
+    data = [
+        load_endpoint(study, config, endpoint, Scope(scope.cohort, (), encoder), fold=encoder.fold)
+        for encoder in encoders
+    ]
+    folds = analyse_folds(data, config.analysis, recipe)
+    result.metrics.extend(folds.metrics)
+    result.notices.extend(folds.notices)
+    return [result]
+
+
+def _new_run(study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope) -> AnalyzeRun:
+    records = [record for record in read_records(study) if record.kind in INPUT_KINDS]
+    name = scope.feature_set.name if scope.feature_set else ""
+    shards = query(
+        study, "SELECT image_id, digest FROM shard WHERE feature_set = ? ORDER BY image_id", [name]
+    ).rows()
+    settings = {
+        "endpoints": list(request.endpoints),
+        "cohort": scope.cohort,
+        "external": list(request.external),
+        "feature_set": name,
+        "cross_validate": request.cross_validate,
+        **config.model_dump(mode="json", include={"split", "analysis", "development_cohort"}),
+    }
+    identity = sha256_of(
+        [settings, versions(), [record.digest for record in records], [list(row) for row in shards]]
+    )
+    cohorts = [scope.cohort, *request.external]
+    flags = query(study, "SELECT cohort, simulated FROM cohort").rows()
+    simulated = any(flag for cohort, flag in flags if cohort in cohorts)
+    if scope.feature_set is not None:
+        row = query(study, "SELECT simulated FROM feature_set WHERE feature_set = ?", [name])
+        simulated = simulated or bool(row["simulated"][0])
+    created = max((record.created for record in records), default="")
+    return AnalyzeRun(f"analyze-{identity[:12]}", created, scope, simulated, settings, versions())
+
+
+def _record(study: Path, committer: Committer, run: AnalyzeRun, started: float) -> None:
+    """Record the numbers once per run id: a repeated analysis finds them there."""
+    for result in run.results:
+        _keep_model(study, committer, run, result)
+    if not committer.query("SELECT 1 FROM run WHERE run_id = ?", [run.run_id]).is_empty():
+        return
+    row = {**run_row("analyze", started, run.settings), "run_id": run.run_id}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "run": [row],
+        "metric": [{"run_id": run.run_id, **asdict(m)} for r in run.results for m in r.metrics],
+        "hazard_ratio": [{"run_id": run.run_id, **asdict(h)} for r in run.results for h in r.hazard_ratios],
+        "prediction": [{"run_id": run.run_id, **asdict(p)} for r in run.results for p in r.predictions],
+    }
+    committer.record("results", run.run_id, tables, about=run.settings)
+
+
+def _keep_model(study: Path, committer: Committer, run: AnalyzeRun, result: EndpointResult) -> None:
+    """Save the fitted PPS model for ``hccfeat predict``; a model that is there already stays."""
+    if run.scope.feature_set is None or "pps_mlp" not in result.artefacts:
+        return
+    row = save_model(study, run.scope.feature_set.name, result, simulated=run.simulated)
+    known = committer.query("SELECT sha256 FROM model_file WHERE model = ?", [row["model"]])["sha256"].to_list()
+    if known != [row["sha256"]]:
+        replaces = {"model_file": {"model": row["model"]}}
+        committer.record("results", f"model-{row['model']}", {"model_file": [row]}, replaces=replaces)

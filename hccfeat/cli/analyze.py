@@ -1,0 +1,51 @@
+"""``hccfeat analyze``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hccfeat.cli.options import JsonOption, StudyOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("analyze", epilog="Example: hccfeat analyze --endpoint 1y --endpoint 2y --external external")(
+        analyze
+    )
+
+
+def analyze(
+    endpoint: Annotated[list[str], typer.Option(help="1y, 2y, final or one of your own; may be repeated.")],
+    features: Annotated[
+        str, typer.Option(help="Feature set, newest version (pps) or a given one (pps-2).")
+    ] = "pps",
+    cohort: Annotated[
+        str | None, typer.Option(help="Cohort to analyse.", show_default="the development cohort")
+    ] = None,
+    external: Annotated[
+        list[str] | None, typer.Option(help="Cohort that judges from outside; may be repeated.")
+    ] = None,
+    cross_validate: Annotated[
+        bool, typer.Option("--cross-validate", help="Also cross-validate, one encoder per fold (extract --folds).")
+    ] = False,
+    study: StudyOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Train and judge the prognostic models of an endpoint; write the report and the result tables."""
+    from hccfeat.cli.output import print_json, print_rows
+    from hccfeat.study import open_study
+
+    summary = open_study(study).analyze(
+        endpoints=tuple(endpoint), features=features, cohort=cohort, external=tuple(external or ()),
+        cross_validate=cross_validate,
+    )  # fmt: skip
+    if as_json:
+        print_json(summary)
+        return
+    if summary.simulated:
+        typer.echo("SIMULATED DATA: these numbers say nothing about patients.")
+    print_rows("Discrimination (AUROC, 95 % interval)", summary.headline)
+    for notice in summary.notices:
+        typer.echo(f"Note: {notice}")
+    typer.echo(f"Report: {summary.report}")

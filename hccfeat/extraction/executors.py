@@ -1,0 +1,92 @@
+"""Running tasks in this process or in a pool of processes; a lost worker never takes the others along."""
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from hccfeat.errors import FailureKind
+from hccfeat.extraction.tasks import EmbedTask, Failure, Outcome, embed_image
+
+WINDOW_PER_WORKER = 3
+"""Tasks handed out ahead per worker: enough to keep it busy, few enough to lose little."""
+
+MAX_LOSSES = 2
+"""An image that takes its worker down this often is set aside."""
+
+
+def run_tasks(tasks: Sequence[EmbedTask], workers: int) -> Iterator[Outcome]:
+    """Embed images and yield each outcome as it comes.
+
+    Parameters
+    ----------
+    tasks : sequence of EmbedTask
+        In the order to start them.
+    workers : int
+        0 or 1 runs in this process; more start that many processes.
+
+    Yields
+    ------
+    Outcome
+        One per task, in order of completion.
+    """
+    if workers <= 1:
+        for task in tasks:
+            yield embed_image(task)
+        return
+    waiting = list(reversed(tasks))
+    losses: Counter[str] = Counter()
+    while waiting:
+        yield from _run_pool(waiting, workers, losses)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_pool(waiting: list[EmbedTask], workers: int, losses: Counter[str]) -> Iterator[Outcome]:
+    """Run one pool until the work is done or a worker dies; unfinished tasks go back to ``waiting``."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        running: dict[Future[Outcome], EmbedTask] = {}
+        while waiting or running:
+            try:
+                while waiting and len(running) < _window(waiting, workers, losses):
+                    task = waiting[-1]
+                    running[pool.submit(embed_image, task)] = task
+                    waiting.pop()
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    outcome = future.result()
+                    del running[future]
+                    yield outcome
+            except BrokenProcessPool:
+                yield from _collect_after_loss(running, waiting, losses)
+                return
+
+
+def _window(waiting: list[EmbedTask], workers: int, losses: Counter[str]) -> int:
+    """Images once lost run one at a time, so that only the guilty one is blamed."""
+    return 1 if waiting[-1].source.image_id in losses else workers * WINDOW_PER_WORKER
+
+
+def _collect_after_loss(
+    running: dict[Future[Outcome], EmbedTask], waiting: list[EmbedTask], losses: Counter[str]
+) -> Iterator[Outcome]:
+    alone = len(running) == 1
+    for future, task in running.items():
+        if future.done() and future.exception() is None:
+            yield future.result()
+            continue
+        image_id = task.source.image_id
+        losses[image_id] += 1
+        if alone and losses[image_id] >= MAX_LOSSES:
+            message = (
+                f"{image_id}: its worker process died {losses[image_id]} times. Look at this file, or free memory."
+            )
+            yield Outcome(image_id, None, Failure(image_id, FailureKind.WORKER_LOST, message))
+        else:
+            waiting.append(task)

@@ -1,0 +1,172 @@
+"""Matplotlib figures as inline SVG: deterministic, without ids that clash, in the colours of the page."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from markupsafe import Markup, escape
+
+# Okabe and Ito's palette without black (ink) and yellow (too pale on white).
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+INK = "#1b2a34"
+FAINT = "#5f6f7b"
+GRID = "#dfe4e8"
+PAPER = "#fefefe"
+ALARM = "#a32a00"
+# What the page's style sheet may recolour; the literal colour stays as the fallback of a saved figure.
+_VARIABLES = {colour: f"var(--c{i + 1}, {colour})" for i, colour in enumerate(PALETTE)} | {
+    INK: f"var(--ink, {INK})",
+    FAINT: f"var(--faint, {FAINT})",
+    GRID: f"var(--grid, {GRID})",
+    PAPER: f"var(--surface, {PAPER})",
+    ALARM: f"var(--alarm, {ALARM})",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.8,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": True,
+    "legend.facecolor": PAPER,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
+    "legend.fontsize": 8.8,
+    "legend.handlelength": 2.2,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Set the report's figure style for the block, whatever the user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, inches; it never touches pyplot's state."""
+    figure = Figure(figsize=(width, height))
+    figure.patch.set_visible(False)
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def watermark(figure: Figure, axes: Axes) -> None:
+    """Write SIMULATED DATA across the axes, behind the data."""
+    box = axes.get_position()
+    figure.text(
+        (box.x0 + box.x1) / 2,
+        (box.y0 + box.y1) / 2,
+        "SIMULATED DATA",
+        fontsize=25,
+        fontweight="bold",
+        color=ALARM,
+        alpha=0.16,
+        rotation=24,
+        ha="center",
+        va="center",
+        zorder=0,
+    )
+
+
+def inline_svg(figure: Figure, key: str, title: str, description: str) -> Markup:
+    """Return a figure as an ``<svg>`` element for the body of an HTML page.
+
+    Parameters
+    ----------
+    figure : Figure
+        Made by :func:`new_figure`.
+    key : str
+        Unique in the page, an HTML id: every id inside the figure starts with it.
+    title, description : str
+        What a screen reader says; escaped here.
+
+    Returns
+    -------
+    Markup
+        Equal figures and keys give equal bytes.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<defs>\s*</defs>", "", svg)
+    svg = _own_ids(svg, key)
+    # Inside tags only: the text between them holds results, which are never rounded here.
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{2,}", _coordinate, tag[0]), svg)
+    svg = re.sub(r"#[0-9a-f]{6}(?=[;\"])", lambda m: _VARIABLES.get(m[0], m[0]), svg)
+    svg = _shorter(svg)
+    _, _, inside = svg.partition(">")
+    width, height = figure.get_size_inches() * 72
+    return Markup(
+        f'<svg class="plot" viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}pt" role="img" '
+        'stroke-linejoin="round" stroke-linecap="butt" font-family="DejaVu Sans, sans-serif" '
+        f'aria-labelledby="{escape(key)}-title {escape(key)}-desc">'
+        f'<title id="{escape(key)}-title">{escape(title)}</title>'
+        f'<desc id="{escape(key)}-desc">{escape(description)}</desc>{inside}'
+    )
+
+
+def _coordinate(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
+
+
+def _shorter(svg: str) -> str:
+    """Take out what draws nothing: bare groups, identity rotations, the font that the page sets, white space."""
+    svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r"\n\s*", "\n", svg)
+    svg = re.sub(r'd="[^"]*"', lambda m: re.sub(r"\s*\n", "", re.sub(r"([A-Za-z]) ", r"\1", m[0])), svg)
+    svg = svg.replace("<g/>", "")
+    kept: list[bool] = []
+
+    def group(tag: re.Match[str]) -> str:
+        if tag[0] == "</g>":
+            return tag[0] if kept.pop() else ""
+        kept.append(tag[0] != "<g>")
+        return tag[0] if kept[-1] else ""
+
+    return re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*)?>|</g>", group, svg))
+
+
+def _own_ids(svg: str, key: str) -> str:
+    """Prefix the ids that are referred to, and drop the others and the XML name spaces."""
+    referred = set(re.findall(r"(?:url\(#|href=\"#)([^\")]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in referred else "", svg)
+    svg = re.sub(r"url\(#", f"url(#{key}-", svg)
+    svg = re.sub(r"(?:xlink:)?href=\"#", f'href="#{key}-', svg)
+    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)

@@ -1,0 +1,133 @@
+"""The methods paragraph, written from the settings, the results and the versions that made them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hccfeat.analysis.results import EndpointResult, StudyReport
+from hccfeat.report.formatting import count, fact_text, flat_facts, joined, metric_label, model_label
+
+_LIBRARIES = (
+    "hccfeat",
+    "python",
+    "torch",
+    "scikit-learn",
+    "xgboost",
+    "lifelines",
+    "scikit-survival",
+    "statsmodels",
+)
+
+
+def methods_text(report: StudyReport) -> list[str]:
+    """Return the methods as plain paragraphs, ready to paste into a manuscript.
+
+    Every statement comes from the report's own fields; what is not known is left unsaid.
+    """
+    paragraphs = [
+        _study(report),
+        _features(report),
+        *(_endpoint(result) for result in report.endpoints),
+        _statistics(report),
+        _software(report.versions),
+    ]
+    return [paragraph for paragraph in paragraphs if paragraph]
+
+
+def _study(report: StudyReport) -> str:
+    cohorts = [
+        f"{row.get('title') or row.get('cohort')} ({count(int(row.get('patients') or 0), 'patient')}, "
+        f"{count(int(row.get('images') or 0), 'image')})"
+        for row in report.cohorts
+    ]
+    start = "All data were simulated; nothing here is clinical evidence. " if report.simulated else ""
+    return f"{start}The study comprised {joined(cohorts)}." if cohorts else start.strip()
+
+
+def _features(report: StudyReport) -> str:
+    facts = report.feature_set
+    if facts is None:
+        return "No image features were used; all models rest on the clinical table."
+    name = facts.get("feature_set") or facts.get("name") or "unnamed"
+    text = f"Image features came from feature set {name}"
+    if facts.get("encoder"):
+        text += f" (encoder {facts['encoder']}"
+        text += f", weights SHA-256 {str(facts['weights_sha256'])[:16]}" if facts.get("weights_sha256") else ""
+        text += ")"
+    trained = facts.get("patients_trained")
+    number = len(trained) if isinstance(trained, list | tuple | set | frozenset) else trained
+    if isinstance(number, int):
+        text += (
+            f"; {count(number, 'patient')} trained, stopped or selected that encoder, "
+            "and none of them was used to judge a model"
+        )
+    return f"{text}."
+
+
+def _endpoint(result: EndpointResult) -> str:
+    horizon = f", horizon {result.horizon_months:g} months" if result.horizon_months is not None else ""
+    rule = f" Exclusions: {result.exclusion_rule.rstrip('.')}." if result.exclusion_rule else ""
+    models = dict.fromkeys(m.model for m in result.metrics)
+    described = [f"{model_label(model)}{_described(result, model)}" for model in models]
+    compared = f" Models: {'; '.join(described)}." if described else ""
+    return f"Endpoint {result.label} ({result.endpoint}{horizon}).{rule}{compared}"
+
+
+def _described(result: EndpointResult, model: str) -> str:
+    """Return what a model is, from the method of its first metric, in brackets."""
+    method = next((m.method for m in result.metrics if m.model == model), "")
+    parts = [part.strip() for part in method.split(";")[1:]]
+    own = [part for part in parts if part and not re.search(r"interval|bootstrap|resampl|lack an? ", part)]
+    return f" ({', '.join(own)})" if own else ""
+
+
+def _intervals(report: StudyReport) -> list[str]:
+    """Return ``metric by way`` for every metric with an interval, counts of single estimates left out."""
+    ways: dict[str, dict[str, None]] = {}
+    for result in report.endpoints:
+        for metric in result.metrics:
+            for part in metric.method.split(";"):
+                if metric.lower is not None and "95 %" in part:
+                    way = re.sub(r"^\s*\d+/\d+,\s*", "", part).strip()
+                    ways.setdefault(way, {}).setdefault(metric_label(metric.metric))
+    return [f"{joined(labels)}: {way}" for way, labels in ways.items()]
+
+
+def _statistics(report: StudyReport) -> str:
+    sentences = []
+    described = _intervals(report)
+    if described:
+        sentences.append(f"Intervals, {'; '.join(described)}.")
+    groups = [group for result in report.endpoints for group in result.groups]
+    if groups:
+        sentences.append(
+            "Risk groups were cut at the median risk of the training patients and compared by Kaplan-Meier "
+            "curves with 95 % bands and the log-rank test."
+        )
+    ties = _distinct(ratio.ties for result in report.endpoints for ratio in result.hazard_ratios)
+    if ties:
+        named = joined(name.capitalize() for name in ties)
+        sentences.append(
+            f"Hazard ratios came from Cox models with Wald 95 % intervals; ties were handled by the {named} method."
+        )
+    settings = [f"{name} = {text}" for name, text in setting_facts(report.settings)]
+    if settings:
+        sentences.append(f"Settings: {', '.join(settings)}.")
+    return " ".join(sentences)
+
+
+def setting_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return every setting as (dotted name, text)."""
+    return flat_facts(settings)
+
+
+def _software(versions: Mapping[str, str]) -> str:
+    if not versions:
+        return ""
+    first = [name for name in _LIBRARIES if name in versions]
+    names = first + sorted(name for name in versions if name not in first)
+    return f"Software: {', '.join(f'{name} {fact_text(versions[name])}' for name in names)}."
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return [value for value in dict.fromkeys(values) if value]

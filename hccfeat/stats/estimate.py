@@ -1,0 +1,70 @@
+"""A number with its interval, and the checks that every statistic makes of its input."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+
+from hccfeat.errors import AnalysisError
+
+CONFIDENCE = 0.95
+Z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+"""Normal quantile of a two-sided 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, its 95 % interval, and where it comes from.
+
+    ``value``, ``lower`` and ``upper`` are None where they cannot be had; ``method`` then says why.
+    """
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+    n: int
+    events: int
+    method: str
+    standard_error: float | None = None
+
+
+def binary_labels(labels: ArrayLike) -> NDArray[np.bool_]:
+    """Check that labels are 0 and 1 and return them as booleans (n,).
+
+    Raises
+    ------
+    AnalysisError
+        If anything else occurs, missing values included.
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+        raise AnalysisError("labels", "are not all 0 or 1", "Leave out patients without a label first.")
+    return values.astype(bool)
+
+
+def finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Check that values are finite numbers and return them as float64.
+
+    Raises
+    ------
+    AnalysisError
+        If one is missing, NaN or infinite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise AnalysisError(name, "holds missing or infinite numbers", "Impute or leave out these patients first.")
+    return array
+
+
+def same_length(**arrays: NDArray) -> None:
+    """Check that the named arrays are equally long.
+
+    Raises
+    ------
+    AnalysisError
+        If they are not.
+    """
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise AnalysisError(", ".join(lengths), f"differ in length {lengths}", "Give one value per patient.")

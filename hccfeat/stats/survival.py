@@ -1,0 +1,181 @@
+"""Kaplan-Meier curves, the log-rank test and Harrell's C."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from lifelines import KaplanMeierFitter
+from lifelines.statistics import multivariate_logrank_test
+from numpy.typing import ArrayLike, NDArray
+from sksurv.metrics import concordance_index_censored
+
+from hccfeat.errors import AnalysisError
+from hccfeat.stats.estimate import CONFIDENCE, Estimate, binary_labels, finite, same_length
+from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_interval
+
+FEW_EVENTS = 5
+"""Below this many events in all, curves are shown without P and without a hazard ratio."""
+PAIR_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class KaplanMeier:
+    """Kaplan-Meier estimate: one entry per distinct time from 0 on; months; log-log 95 % limits."""
+
+    times: NDArray[np.float64]
+    survival: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    risk_times: NDArray[np.float64]
+    at_risk: NDArray[np.int64]
+    n: int
+    events: int
+    median: float | None
+
+
+@dataclass(frozen=True)
+class LogRank:
+    """Log-rank test; ``chisq`` and ``p`` are None where it is not given, and ``reason`` says why."""
+
+    chisq: float | None
+    p: float | None
+    reason: str = ""
+
+
+def checked_survival(time: ArrayLike, event: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Times as finite positive or zero float64 and events as booleans, of equal length.
+
+    Raises
+    ------
+    AnalysisError
+        If a time is missing or negative, or an event is not 0/1.
+    """
+    t, e = finite(time, "time"), binary_labels(event)
+    same_length(time=t, event=e)
+    if (t < 0).any():
+        raise AnalysisError("time", "is negative for some patients", "Correct the outcome table.")
+    return t, e
+
+
+def kaplan_meier(time: ArrayLike, event: ArrayLike, risk_times: ArrayLike) -> KaplanMeier:
+    """Kaplan-Meier curve with numbers at risk.
+
+    Limits are Greenwood's on the log-log scale (lifelines). Where that scale is undefined they are 1 before
+    the first event, and once survival is 0 the lower limit is 0 and the upper keeps its last value.
+
+    Parameters
+    ----------
+    time : array (n,)
+        Months.
+    event : array of 0/1 (n,)
+        Whether the event happened at ``time``.
+    risk_times : array (k,)
+        When to count who is still at risk.
+
+    Raises
+    ------
+    AnalysisError
+        If there are no patients, or times or events are malformed.
+    """
+    t, e = checked_survival(time, event)
+    if not len(t):
+        raise AnalysisError("Kaplan-Meier curve", "has no patients", "Leave this group out.")
+    fitter = KaplanMeierFitter(alpha=1 - CONFIDENCE).fit(t, e)
+    times = fitter.survival_function_.index.to_numpy(dtype=np.float64)
+    survival = fitter.survival_function_.iloc[:, 0].to_numpy(dtype=np.float64)
+    lower, upper = (fitter.confidence_interval_.iloc[:, k].to_numpy(dtype=np.float64).copy() for k in (0, 1))
+    lower[survival >= 1], upper[survival >= 1] = 1.0, 1.0
+    gone = survival <= 0
+    if gone.any():
+        first = int(np.argmax(gone))
+        lower[first:], upper[first:] = 0.0, upper[first - 1] if first else 1.0
+    marks = np.asarray(risk_times, dtype=np.float64)
+    at_risk = np.array([(t >= mark).sum() for mark in marks], dtype=np.int64)
+    return KaplanMeier(
+        times, survival, lower, upper, marks, at_risk, len(t), int(e.sum()), _median(times, survival)
+    )
+
+
+def _median(times: NDArray[np.float64], survival: NDArray[np.float64]) -> float | None:
+    """First time with survival below one half; midpoint of the step when it is exactly one half, as in R."""
+    below = np.flatnonzero(survival < 0.5 - 1e-9)
+    exact = np.flatnonzero(np.abs(survival - 0.5) <= 1e-9)
+    if len(exact):
+        return float((times[exact[0]] + times[below[0]]) / 2) if len(below) else float(times[exact[0]])
+    return float(times[below[0]]) if len(below) else None
+
+
+def logrank(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> LogRank:
+    """Log-rank test between groups (lifelines), withheld where its P is not to be trusted.
+
+    Withheld with fewer than two groups, fewer than 5 events in all, or a group without events.
+
+    Parameters
+    ----------
+    time, event : array (n,)
+        Months, and 0/1.
+    group : array (n,)
+        Label of the patient's group.
+    """
+    t, e = checked_survival(time, event)
+    labels = np.asarray(group)
+    same_length(time=t, group=labels)
+    names = np.unique(labels)
+    if len(names) < 2:
+        return LogRank(None, None, "fewer than two groups")
+    if e.sum() < FEW_EVENTS:
+        return LogRank(None, None, f"only {int(e.sum())} events in all (fewer than {FEW_EVENTS})")
+    if empty := [str(name) for name in names if not e[labels == name].any()]:
+        return LogRank(None, None, f"no events in group {', '.join(empty)}")
+    result = multivariate_logrank_test(t, labels, e)
+    return LogRank(float(result.test_statistic), float(result.p_value))
+
+
+def weighted_harrell(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> WeightedStatistic:
+    """Harrell's C as a function of patient weights (b, n); NaN where a resample has no comparable pair.
+
+    A pair is comparable when the shorter time ends in an event (an event counts as before a censoring at the
+    same time); equal risks count as half.
+    """
+    t, e = checked_survival(time, event)
+    r = finite(risk, "risk")
+    blocks = [np.arange(start, min(start + PAIR_BLOCK, len(t))) for start in range(0, len(t), PAIR_BLOCK)]
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+        for rows in blocks:
+            rows = rows[e[rows]]
+            later = (t[rows, None] < t) | ((t[rows, None] == t) & ~e)
+            scored = later * (0.5 * (r[rows, None] == r) + (r[rows, None] > r))
+            pairs += ((weights @ later.T.astype(np.float64)) * weights[:, rows]).sum(axis=1)
+            right += ((weights @ scored.T) * weights[:, rows]).sum(axis=1)
+        return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+    return statistic
+
+
+def harrell_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, resamples: int, seed: int) -> Estimate:
+    """Harrell's concordance of a risk (higher means earlier) with a patient-bootstrap interval.
+
+    Parameters
+    ----------
+    time, event, risk : array (n,)
+        Months, 0/1, and the predicted risk of each patient.
+    resamples, seed : int
+        Bootstrap.
+
+    Raises
+    ------
+    AnalysisError
+        If the arrays are malformed.
+    """
+    t, e = checked_survival(time, event)
+    r = finite(risk, "risk")
+    same_length(time=t, risk=r)
+    n, events = len(t), int(e.sum())
+    later = [(t > when).any() or ((t == when) & ~e).any() for when in t[e]]
+    if not any(later):
+        reason = "no events" if not events else "no comparable pair of patients"
+        return Estimate(None, None, None, n, events, f"Harrell's C not estimated: {reason}")
+    value = float(concordance_index_censored(e, t, r)[0])
+    lower, upper, note = percentile_interval(bootstrap(weighted_harrell(t, e, r), n, resamples, seed))
+    return Estimate(value, lower, upper, n, events, f"Harrell's C; {note}")

@@ -1,0 +1,142 @@
+"""Reading the published catalog, making it anew, and comparing two."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from hccfeat.errors import StoreError
+from hccfeat.store.build import attach, publish, remake_catalog
+from hccfeat.store.findings import Finding
+from hccfeat.store.lock import WriterLock
+from hccfeat.store.names import catalog_path
+
+
+def open_catalog(study: Path) -> duckdb.DuckDBPyConnection:
+    """Connect read-only to the published catalog; close the connection when done.
+
+    It stays what it was when opened, also while a committer publishes newer copies.
+
+    Raises
+    ------
+    StoreError
+        If there is no catalog, or it cannot be opened.
+    """
+    path = catalog_path(study)
+    if not path.is_file():
+        raise StoreError(str(path), "does not exist", "Run `hccfeat init` (new study) or `hccfeat rebuild-catalog`.")
+    try:
+        return attach(path, read_only=True)
+    except duckdb.Error as error:
+        problem = f"cannot be opened ({str(error).splitlines()[0]})"
+        raise StoreError(str(path), problem, "Run `hccfeat rebuild-catalog`.") from error
+
+
+def query(study: Path, sql: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
+    """Run one SELECT of the package's own on the published catalog.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    sql : str
+        Statement; ``?`` stands for a parameter.
+    params : sequence, optional
+        Values of the parameters.
+
+    Returns
+    -------
+    polars.DataFrame
+        Vectors come as Array(Float32, d).
+    """
+    connection = open_catalog(study)
+    try:
+        return connection.sql(sql, params=list(params or [])).pl()
+    finally:
+        connection.close()
+
+
+def rebuild(study: Path, findings: list[Finding] | None = None) -> Path:
+    """Make the catalog anew from records and shards, and publish it.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    findings : list of Finding, optional
+        Damaged shards, which are left out, are appended here; ``verify`` reports them too.
+
+    Returns
+    -------
+    Path
+        The published catalog.
+
+    Raises
+    ------
+    StudyBusyError
+        If another process writes to the study.
+    StoreError
+        If a record is damaged; the old catalog stays.
+    """
+    study = study.resolve()
+    lock = WriterLock(study)
+    lock.acquire()
+    clean = False
+    try:
+        found = remake_catalog(study)
+        publish(study)
+        clean = True
+    finally:
+        lock.release(clean=clean)
+    if findings is not None:
+        findings += found
+    return catalog_path(study)
+
+
+def tables_equal(a: Path, b: Path) -> bool:
+    """Whether two catalog files hold the same tables with the same rows, vectors included."""
+    return not table_differences(a, b)
+
+
+def table_differences(a: Path, b: Path) -> list[str]:
+    """Tables in which two catalog files differ, each with what differs; rows compare as multisets."""
+    connection = duckdb.connect()
+    try:
+        for name, path in (("a", a), ("b", b)):
+            quoted = str(path).replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+        tables = {name: _tables(connection, name) for name in ("a", "b")}
+        differences = []
+        for table in sorted(set(tables["a"]) | set(tables["b"])):
+            if tables["a"].get(table) != tables["b"].get(table):
+                differences.append(f"{table}: columns differ")
+                continue
+            only = [_only_in(connection, table, x, y) for x, y in (("a", "b"), ("b", "a"))]
+            if any(only):
+                differences.append(f"{table}: {only[0]} rows only in the first, {only[1]} only in the second")
+        return differences
+    finally:
+        connection.close()
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, list[tuple[str, str]]]:
+    rows = connection.execute(
+        "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c "
+        "JOIN duckdb_tables() AS t ON t.table_oid = c.table_oid AND t.database_name = c.database_name "
+        "WHERE c.database_name = ? ORDER BY c.table_name, c.column_index",
+        [database],
+    ).fetchall()
+    found: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in rows:
+        found.setdefault(table, []).append((column, kind))
+    return found
+
+
+def _only_in(connection: duckdb.DuckDBPyConnection, table: str, left: str, right: str) -> int:
+    row = connection.execute(
+        f'SELECT count(*) FROM (SELECT * FROM {left}."{table}" EXCEPT ALL SELECT * FROM {right}."{table}")'
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,25 @@
+"""What is wrong with one thing in a study."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem found by ``verify``, or met while a catalog was brought up to date.
+
+    Attributes
+    ----------
+    entity : str
+        The shard, record or table.
+    problem : str
+        What is wrong with it, without a final full stop.
+    remedy : str
+        What to do, as a sentence.
+    """
+
+    entity: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.entity}: {self.problem}. {self.remedy}"

@@ -1,0 +1,161 @@
+"""Patch-level vectors as a Polars LazyFrame that reads shards only as far as a query needs them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from hccfeat.errors import StoreError
+from hccfeat.store.catalog import query
+
+COLUMNS = ("image_id", "x", "y", "vector")
+_BATCH_ROWS = 16_384
+
+
+def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None = None) -> pl.LazyFrame:
+    """Scan the usable patches of a feature set.
+
+    Conditions on ``image_id`` decide which shards are opened, conditions on ``x`` and ``y`` whose vectors are
+    read, unused columns are not read, and ``head(n)`` stops early. In SQL the frame is table
+    ``patch_<feature set>``, with the same pushdown.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    feature_set : str
+        Name with version, such as ``pps-1``.
+    image_ids : sequence of str, optional
+        Only these images (a join is not pushed down; this is).
+
+    Returns
+    -------
+    polars.LazyFrame
+        ``image_id`` (String), ``x``, ``y`` (Int64, top-left corner in pixels of level 0) and ``vector``
+        (Array(Float32, d)), in order of image and of the shard's rows.
+
+    Raises
+    ------
+    StoreError
+        If the feature set is unknown; while collecting, if a shard is missing or cannot be read.
+    """
+    rows = query(study, "SELECT dim FROM feature_set WHERE feature_set = ?", [feature_set])
+    if rows.is_empty():
+        known = query(study, "SELECT feature_set FROM feature_set ORDER BY feature_set")["feature_set"]
+        remedy = f"Known feature sets: {', '.join(known) or 'none yet'}."
+        raise StoreError(f"feature set {feature_set}", "does not exist", remedy)
+    shards = query(
+        study,
+        "SELECT image_id, path FROM shard WHERE feature_set = ? AND patches > 0 ORDER BY image_id",
+        [feature_set],
+    )
+    if image_ids is not None:
+        shards = shards.filter(pl.col("image_id").is_in(list(image_ids)))
+    schema = {
+        "image_id": pl.String(),
+        "x": pl.Int64(),
+        "y": pl.Int64(),
+        "vector": pl.Array(pl.Float32, int(rows["dim"][0])),
+    }
+
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        wanted = with_columns if with_columns is not None else list(COLUMNS)
+        return _frames(study, shards, schema, wanted, predicate, n_rows, batch_size or _BATCH_ROWS)
+
+    return register_io_source(source, schema=schema, validate_schema=True, is_pure=True)
+
+
+def _frames(
+    study: Path,
+    shards: pl.DataFrame,
+    schema: dict[str, pl.DataType],
+    wanted: list[str],
+    predicate: pl.Expr | None,
+    n_rows: int | None,
+    batch_rows: int,
+) -> Iterator[pl.DataFrame]:
+    conditions = conjuncts(predicate) if predicate is not None else []
+    columns = {name: set(condition.meta.root_names()) for name, condition in enumerate(conditions)}
+    on_image = [conditions[i] for i, names in columns.items() if names and names <= {"image_id"}]
+    on_place = [conditions[i] for i, names in columns.items() if names and names <= {"image_id", "x", "y"}]
+    needed = set(wanted).union(*columns.values())
+    for condition in on_image:
+        shards = shards.filter(condition)
+    left = n_rows
+    pending: list[pl.DataFrame] = []
+    rows = 0
+    empty = True
+    for image_id, path in shards.select("image_id", "path").iter_rows():
+        if left is not None and left <= 0:
+            break
+        frame = _read(study / path, image_id, schema, needed, on_place)
+        if predicate is not None and frame.height:
+            frame = frame.filter(predicate)
+        frame = frame.select(wanted)
+        if left is not None:
+            frame = frame.head(left)
+            left -= frame.height
+        pending.append(frame)
+        rows += frame.height
+        if rows >= min(batch_rows, _BATCH_ROWS):
+            yield pl.concat(pending)
+            pending, rows, empty = [], 0, False
+    if pending:
+        yield pl.concat(pending)
+    elif empty:
+        yield pl.DataFrame(schema={name: schema[name] for name in wanted})
+
+
+def conjuncts(predicate: pl.Expr) -> list[pl.Expr]:
+    """Split ``a & b & c`` into its parts; an expression of another form is one part."""
+    parts = predicate.meta.pop()
+    if len(parts) == 2:
+        first, second = parts
+        for a, b in ((first, second), (second, first)):
+            if (a & b).meta.eq(predicate):
+                return conjuncts(a) + conjuncts(b)
+    return [predicate]
+
+
+def _read(
+    path: Path, image_id: str, schema: dict[str, pl.DataType], needed: set[str], on_place: list[pl.Expr]
+) -> pl.DataFrame:
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            n = len(file["coords"])
+            columns: dict[str, pl.Series | pl.Expr] = {}
+            if needed & {"x", "y"}:
+                coords = file["coords"][()]
+                columns = {"x": pl.Series(coords[:, 0], dtype=pl.Int64), "y": pl.Series(coords[:, 1], dtype=pl.Int64)}
+            names = pl.repeat(image_id, n, dtype=pl.String, eager=True)
+            frame = pl.DataFrame({"image_id": names, **columns})
+            if on_place and columns:
+                keep = frame.select(pl.all_horizontal(on_place).fill_null(value=False).alias("keep"))["keep"]
+                chosen = np.flatnonzero(keep.to_numpy())
+            else:
+                chosen = np.arange(n)
+            if len(chosen) < n:
+                frame = frame[chosen]
+            if "vector" in needed:
+                vectors = _vectors(file["features"], chosen, n)
+                frame = frame.with_columns(pl.Series("vector", vectors, dtype=schema["vector"]))
+            return frame
+    except (OSError, KeyError, RuntimeError) as error:
+        problem = f"cannot be read ({error})"
+        raise StoreError(str(path), problem, "Run `hccfeat verify`, then `hccfeat extract`.") from error
+
+
+def _vectors(features: "h5py.Dataset", chosen: np.ndarray, n: int) -> np.ndarray:
+    if len(chosen) == n:
+        return features[()]
+    if len(chosen) == 0:
+        return np.empty((0, features.shape[1]), dtype=np.float32)
+    return features[chosen]
+
+
+Source = Callable[[list[str] | None, pl.Expr | None, int | None, int | None], Iterator[pl.DataFrame]]

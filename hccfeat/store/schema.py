@@ -1,0 +1,182 @@
+"""Tables and views of the catalog, made from the plain SQL of ``sql/schema/`` and ``sql/views/``."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from string import Template
+
+import duckdb
+
+from hccfeat.errors import StoreError
+from hccfeat.resources import resource_folder
+from hccfeat.store.names import check_feature_set_name, image_table, patient_table, safe_name
+
+STORAGE_VERSION = "v1.4.0"
+"""On-disk format that DuckDB clients from 1.4 on can open; 2.x would write one that they cannot."""
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "cohort": ("cohort",),
+    "patient": ("patient_id",),
+    "clinical": ("patient_id",),
+    "outcome": ("patient_id", "outcome"),
+    "image": ("image_id",),
+    "attrition": ("cohort", "step_number"),
+    "split": ("split", "patient_id"),
+    "feature_set": ("feature_set",),
+    "feature_set_patient": ("feature_set", "patient_id", "role"),
+    "extraction_failure": ("feature_set", "image_id"),
+    "run": ("run_id",),
+    "prediction": ("run_id", "endpoint", "cohort", "split", "model", "patient_id"),
+    "model_file": ("model",),
+}
+"""Columns that identify a row; a second row with the same values is refused."""
+
+RECORD_TABLES = frozenset({*KEYS, "rejected_row", "metric", "hazard_ratio"})
+"""Tables that records may fill; the others follow from shards and records."""
+
+COLUMN_TYPES = ("DOUBLE", "BOOLEAN", "BIGINT", "VARCHAR")
+USUAL_VARIABLES = {
+    "age": "DOUBLE",
+    "sex": "VARCHAR",
+    "hbsag": "BOOLEAN",
+    "alt": "DOUBLE",
+    "afp": "DOUBLE",
+    "tumour_size": "DOUBLE",
+    "bclc": "VARCHAR",
+    "vascular_invasion": "BOOLEAN",
+}
+"""Clinical columns that view ``patient_clinical`` always has, so that a worked query runs on every study."""
+
+PLACEHOLDER_DIM = 128
+_COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def schema_digest() -> str:
+    """Hash of every schema and view file: another value means that the catalog must be made again."""
+    digest = hashlib.sha256()
+    for folder in ("schema", "views"):
+        for path in sorted((resource_folder("sql") / folder).glob("*.sql")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty tables and views of a new catalog."""
+    for path in sorted((resource_folder("sql") / "schema").glob("[0-9]*.sql")):
+        connection.execute(path.read_text(encoding="utf-8"))
+    connection.execute("INSERT INTO catalog_fact VALUES ('schema', ?)", [schema_digest()])
+    refresh_views(connection)
+
+
+def create_vector_tables(connection: duckdb.DuckDBPyConnection, feature_set: str, dim: int) -> None:
+    """Make the two tables of vectors of a feature set.
+
+    Raises
+    ------
+    StoreError
+        If the name is not usable, or another feature set's tables have that name.
+    """
+    check_feature_set_name(feature_set)
+    if image_table(feature_set) in columns_by_table(connection):
+        problem = f"gives table {image_table(feature_set)}, which another feature set has"
+        raise StoreError(f"feature set {feature_set}", problem, "Choose a name that differs in more than - and _.")
+    text = (resource_folder("sql") / "schema" / "vectors.sql").read_text(encoding="utf-8")
+    connection.execute(
+        Template(text).substitute(name=safe_name(feature_set), dim=int(dim), feature_set=feature_set)
+    )
+
+
+def add_clinical_columns(
+    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], descriptions: Mapping[str, str] | None = None
+) -> bool:
+    """Give table ``clinical`` the columns that it lacks; return whether there were any.
+
+    Raises
+    ------
+    StoreError
+        If a name or type is not usable, or the column is there with another type.
+    """
+    present = columns_by_table(connection)["clinical"]
+    added = False
+    for name, kind in columns.items():
+        if not _COLUMN_NAME.fullmatch(name) or name in ("patient_id", "cohort") or kind not in COLUMN_TYPES:
+            remedy = f"Use lower-case letters, digits and _, and one of {', '.join(COLUMN_TYPES)}."
+            raise StoreError(f"clinical column {name!r}", f"cannot be a column of type {kind!r}", remedy)
+        if present.get(name, kind) != kind:
+            remedy = "Give the variable the same type in every cohort (data_catalog/variables.toml)."
+            raise StoreError(f"clinical column {name}", f"is {present[name]} already, not {kind}", remedy)
+        if name not in present:
+            connection.execute(f'ALTER TABLE clinical ADD COLUMN "{name}" {kind}')
+            added = True
+        if descriptions and name in descriptions:
+            text = descriptions[name].replace("'", "''")
+            connection.execute(f"COMMENT ON COLUMN clinical.\"{name}\" IS '{text}'")
+    return added
+
+
+def refresh_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make every analyst view anew, for the clinical columns and feature sets that there are now."""
+    folder = resource_folder("sql") / "views"
+    tables = columns_by_table(connection)
+    for path in sorted(folder.glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        if "$base" in text:
+            for values in _newest_vectors(connection, tables):
+                connection.execute(Template(text).substitute(values))
+        else:
+            connection.execute(Template(text).safe_substitute(columns=_clinical_columns(tables["clinical"])))
+
+
+def columns_by_table(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Column types of every table of the catalog, in column order."""
+    found: dict[str, dict[str, str]] = {}
+    rows = connection.execute(
+        "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c "
+        "JOIN duckdb_tables() AS t ON t.table_oid = c.table_oid AND t.database_name = c.database_name "
+        "WHERE c.database_name = current_database() ORDER BY c.table_name, c.column_index"
+    ).fetchall()
+    for table, column, kind in rows:
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
+def _clinical_columns(present: Mapping[str, str]) -> str:
+    # Treatment also is a column of table patient, which is the one that counts.
+    own = [f'    c."{name}",' for name in present if name not in ("patient_id", "treatment")]
+    absent = [f"    NULL::{kind} AS {name}," for name, kind in USUAL_VARIABLES.items() if name not in present]
+    return "\n".join(own + absent)
+
+
+def _newest_vectors(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, str]]:
+    newest = connection.execute("SELECT base, feature_set FROM newest_feature_set ORDER BY base").fetchall()
+    views = []
+    for base, feature_set in newest:
+        check_feature_set_name(base)
+        name = safe_name(base)
+        if f"image_{name}" in tables or f"patient_{name}" in tables:
+            raise StoreError(f"feature set {base}", f"gives view image_{name}, which is a table", "Choose another name.")
+        views.append(
+            {
+                "base": name,
+                "feature_set": f"'{feature_set}'",
+                "image": f'"{image_table(feature_set)}"',
+                "patient": f'"{patient_table(feature_set)}"',
+            }
+        )
+    if not any(view["base"] == "pps" for view in views):
+        views.append(_no_vectors("pps"))
+    return views
+
+
+def _no_vectors(base: str) -> dict[str, str]:
+    vector = f"NULL::FLOAT[{PLACEHOLDER_DIM}]"
+    common = "NULL::VARCHAR AS patient_id, NULL::VARCHAR AS cohort, NULL::BIGINT AS patches"
+    return {
+        "base": base,
+        "feature_set": "NULL::VARCHAR",
+        "image": f"(SELECT NULL::VARCHAR AS image_id, {common}, {vector} AS mean, {vector} AS sd WHERE false)",
+        "patient": f"(SELECT {common}, NULL::BIGINT AS images, {vector} AS mean WHERE false)",
+    }
+

@@ -1,0 +1,16 @@
+-- How much of each cohort a feature set covers.
+CREATE OR REPLACE VIEW coverage AS
+SELECT
+    i.cohort,
+    f.feature_set,
+    count(*)                                                              AS images,
+    count(s.image_id) FILTER (WHERE s.patches > 0)                        AS embedded,
+    count(s.image_id) FILTER (WHERE s.patches = 0)                        AS excluded,
+    count(e.image_id) FILTER (WHERE s.image_id IS NULL)                   AS failed,
+    count(*) FILTER (WHERE s.image_id IS NULL AND e.image_id IS NULL)     AS missing,
+    coalesce(sum(s.patches), 0)                                           AS patches
+FROM image AS i
+CROSS JOIN feature_set AS f
+LEFT JOIN shard AS s ON s.image_id = i.image_id AND s.feature_set = f.feature_set
+LEFT JOIN extraction_failure AS e ON e.image_id = i.image_id AND e.feature_set = f.feature_set
+GROUP BY i.cohort, f.feature_set;
