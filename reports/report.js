@@ -18,7 +18,8 @@
   const copy = document.getElementById("copy");
   copy.addEventListener("click", () => {
     const text = all("#methods-text p").map((p) => p.textContent).join("\n\n");
-    navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => {
+    const written = navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject(new Error("no clipboard"));
+    written.then(() => { copy.textContent = "Copied"; }, () => {
       window.getSelection().selectAllChildren(document.getElementById("methods-text"));
       copy.textContent = "Selected: press Ctrl+C";
     });

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from hccfeat.analysis.data import EndpointData
+from hccfeat.cohort.described import ingested_description
 from hccfeat.cohort.dictionary import Dictionary, Endpoint, load_dictionary
 from hccfeat.cohort.endpoints import label
 from hccfeat.cohort.frozen import split_name
@@ -78,10 +79,10 @@ def load_endpoint(
     with_images = set() if images is None else set(images["patient_id"])
     own = query(study, _PATIENTS, [split_name(config), scope.cohort])
     pathology = not with_images.isdisjoint(own["patient_id"]) and scope.cohort == config.development_cohort
-    frames = [_labelled(study, dictionary, definition, scope.cohort, own, _roles(own, pathology, fold))]
+    frames = [_labelled(study, definition, scope.cohort, own, _roles(own, pathology, fold))]
     for cohort in scope.external if fold is None else ():
         rows = query(study, _PATIENTS, [split_name(config), cohort])
-        frames.append(_labelled(study, dictionary, definition, cohort, rows, pl.lit("external")))
+        frames.append(_labelled(study, definition, cohort, rows, pl.lit("external")))
     patients = pl.concat(frames).drop_nulls("role")
     indicators, names = _indicators(study, dictionary, patients)
     return EndpointData(
@@ -119,16 +120,14 @@ def _roles(rows: pl.DataFrame, pathology: bool, fold: int | None) -> pl.Expr:
     )
 
 
-def _labelled(
-    study: Path, dictionary: Dictionary, endpoint: Endpoint, cohort: str, rows: pl.DataFrame, role: pl.Expr
-) -> pl.DataFrame:
+def _labelled(study: Path, endpoint: Endpoint, cohort: str, rows: pl.DataFrame, role: pl.Expr) -> pl.DataFrame:
     outcomes = query(
         study,
         "SELECT o.patient_id, o.outcome, o.months, o.event FROM outcome AS o JOIN patient AS p USING (patient_id) "
         "WHERE p.cohort = ? ORDER BY o.patient_id, o.outcome",
         [cohort],
     )
-    minimum = dictionary.cohort(cohort).minimum_follow_up_months
+    minimum = ingested_description(study, cohort).minimum_follow_up_months
     labels = label(endpoint, outcomes, minimum_follow_up_months=minimum, patients=rows["patient_id"])
     return (
         rows.with_columns(role=role)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from hccfeat.cohort.dictionary import Endpoint
+from hccfeat.cohort.descriptions import Endpoint
 
 NO_OUTCOME = "no outcome recorded"
 SHORT_FOLLOW_UP = "alive and recurrence-free at last contact before the cohort's minimum follow-up"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hccfeat.cohort.dictionary import CohortDescription, Dictionary, Variable
+from hccfeat.cohort.descriptions import CohortDescription, Variable
+from hccfeat.cohort.dictionary import Dictionary
 from hccfeat.cohort.outcomes import OutcomeCount, outcome_maps, outcome_steps, read_outcomes
 from hccfeat.cohort.tables import ROW, RawTable, Rejection, Step
 from hccfeat.cohort.values import is_missing, parse_value

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hccfeat.cohort.dictionary import OUTCOMES, CohortDescription, OutcomeMap, OutcomeName
+from hccfeat.cohort.descriptions import OUTCOMES, CohortDescription, OutcomeMap, OutcomeName
 from hccfeat.cohort.tables import RawTable, Rejection, Step
 from hccfeat.cohort.values import EVENTS, is_missing, parse_flag, parse_number
 from hccfeat.errors import InputError

@@ -12,16 +12,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hccfeat.cohort.dictionary import (
-    CohortDescription,
-    ColumnMap,
-    Companion,
-    Dictionary,
-    OutcomeMap,
-    RowRule,
-    Variable,
-    load_dictionary,
-)
+from hccfeat.cohort.descriptions import CohortDescription, ColumnMap, Companion, OutcomeMap, RowRule, Variable
+from hccfeat.cohort.dictionary import Dictionary, load_dictionary
 from hccfeat.cohort.values import MISSING
 from hccfeat.config import Recipe, StudyConfig
 from hccfeat.files import write_text_atomically

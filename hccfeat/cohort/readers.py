@@ -6,7 +6,7 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from hccfeat.cohort.dictionary import CohortDescription, RowRule, TableFormat
+from hccfeat.cohort.descriptions import CohortDescription, RowRule, TableFormat
 from hccfeat.cohort.tables import ROW, RawTable, Rejection, Step, read_text_table
 from hccfeat.cohort.values import MISSING
 from hccfeat.errors import InputError

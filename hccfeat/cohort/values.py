@@ -3,7 +3,7 @@
 import math
 import re
 
-from hccfeat.cohort.dictionary import Code, Variable
+from hccfeat.cohort.descriptions import Code, Variable
 
 MISSING = frozenset(
     {
@@ -40,8 +40,8 @@ FLAGS: dict[str, bool] = {
     **dict.fromkeys(("0", "no", "n", "false", "negative", "neg", "absent"), False),
 }
 EVENTS: dict[str, bool] = {"1": True, "true": True, "0": False, "false": False}
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 
 
 def is_missing(text: str | None, also: frozenset[str] = frozenset()) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from hccfeat.cohort.dictionary import load_dictionary
+from hccfeat.cohort.described import ingested_description
 from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import Recipe, StudyConfig
 from hccfeat.errors import AnalysisError, HccfeatError, InputError
@@ -187,7 +187,7 @@ class _Session:
 
     def _candidates(self, split: str, fold: int | None) -> tuple[pl.DataFrame, set[str]]:
         """Untreated training patients with both outcomes, and the patients that may not train."""
-        description = load_dictionary(self.study).cohort(self.config.development_cohort)
+        description = ingested_description(self.study, self.config.development_cohort)
         frame = self.committer.query(_CANDIDATES, [split])
         minimum = description.minimum_follow_up_months or 0.0
         unseen = (

@@ -4,12 +4,13 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from markupsafe import Markup, escape
 
 # Okabe and Ito's palette without black (ink) and yellow (too pale on white).
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -27,16 +28,17 @@ _VARIABLES = {colour: f"var(--c{i + 1}, {colour})" for i, colour in enumerate(PA
     PAPER: f"var(--surface, {PAPER})",
     ALARM: f"var(--alarm, {ALARM})",
 }
-_STYLE = {
+_STYLE: Any = {
+    "text.parse_math": False,
     "svg.fonttype": "none",
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
+    "font.size": 10,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
-    "axes.titlesize": 10.5,
+    "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlecolor": INK,
@@ -56,7 +58,7 @@ _STYLE = {
     "legend.facecolor": PAPER,
     "legend.edgecolor": "none",
     "legend.framealpha": 0.85,
-    "legend.fontsize": 8.8,
+    "legend.fontsize": 9.2,
     "legend.handlelength": 2.2,
     "figure.facecolor": "none",
     "axes.facecolor": "none",

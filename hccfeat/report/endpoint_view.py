@@ -23,6 +23,7 @@ from hccfeat.report.summary import place_label, places, short_place, summary_tab
 from hccfeat.report.tables import Column, table
 
 _STATUS = {"stop": "Stop", "caution": "Caution", "info": "Note", "ok": "No warnings"}
+_UNJUDGED = "no held-out or external patients, so the models' figures are apparent only."
 _KINDS = ("risk group", "risk per SD", "univariable")
 
 
@@ -59,7 +60,7 @@ def endpoint_view(result: EndpointResult, index: int, styles: Mapping[str, int],
         "label": result.label,
         "endpoint": result.endpoint,
         "sentence": _sentence(result),
-        "status": status_of(result.notices),
+        "status": _status(result, judged=bool(judged)),
         "notices": result.notices,
         "attrition": _attrition(result, f"{key}-attrition"),
         "summary": summary_table(result, f"{key}-summary"),
@@ -80,6 +81,13 @@ def endpoint_view(result: EndpointResult, index: int, styles: Mapping[str, int],
     }
 
 
+def _status(result: EndpointResult, *, judged: bool) -> dict[str, str]:
+    status = status_of(result.notices)
+    if result.metrics and not judged and status["level"] in ("ok", "info"):
+        return {"level": "caution", "word": "Apparent only"}
+    return status
+
+
 def _sentence(result: EndpointResult) -> str:
     horizon = (
         f"Outcome within {result.horizon_months:g} months"
@@ -97,7 +105,7 @@ def _sentence(result: EndpointResult) -> str:
     return (
         f"{horizon}; judged on {'; '.join(seen)}."
         if seen
-        else f"{horizon}; nobody was left to judge the models on."
+        else f"{horizon}; {_UNJUDGED if result.metrics else 'no model was judged.'}"
     )
 
 
@@ -121,7 +129,7 @@ def _rocs(
         title = short_place(split, cohort)
         name = f"{key}-roc-{i}"
         drawn = roc_figure(name, curves, limits, styles, title=title, simulated=simulated)
-        text = f"Receiver operating characteristic, {result.label}, {place_label(split, cohort)}."
+        text = f"{result.label}: receiver operating characteristic, {place_label(split, cohort)}."
         figures.append({"id": name, "svg": drawn, "caption": _caption(text, simulated)})
     return figures
 
@@ -135,8 +143,8 @@ def _curves(result: EndpointResult, key: str, simulated: bool, *, apparent: bool
         title = f"{model_label(group.model)}: {short_place(group.split, group.cohort)}"
         name = f"{key}-km-{i}"
         text = (
-            f"Kaplan-Meier curves with 95 % bands, {result.label}, risk groups of {model_label(group.model)}, "
-            f"{place_label(group.split, group.cohort)}, cut at the training median {group.cut:.4g}. {group.note}"
+            f"{result.label}: Kaplan-Meier curves with 95 % bands, {place_label(group.split, group.cohort)}; "
+            f"cut at the training median, {group.cut:.4g}. {group.note}"
         ).strip()
         drawn = survival_figure(name, group, title=title, simulated=simulated)
         figures.append({"id": name, "svg": drawn, "caption": _caption(text, simulated)})
@@ -162,7 +170,7 @@ def _forests(result: EndpointResult, key: str, simulated: bool, *, apparent: boo
         if not rows:
             continue
         name = f"{key}-forest-{'apparent' if apparent else 'judged'}-{i}"
-        text = f"Hazard ratios with 95 % intervals, {result.label}, {cohort}{f', {APPARENT}' if apparent else ''}."
+        text = f"{result.label}: hazard ratios with 95 % intervals, {cohort}{f', {APPARENT}' if apparent else ''}."
         drawn = forest_figure(name, rows, title=f"{cohort}{', apparent' if apparent else ''}", simulated=simulated)
         figures.append({"id": name, "svg": drawn, "caption": _caption(text, simulated)})
     return figures
@@ -170,8 +178,7 @@ def _forests(result: EndpointResult, key: str, simulated: bool, *, apparent: boo
 
 def _attrition(result: EndpointResult, key: str) -> Markup:
     columns = [Column("place", "Cohort and split")]
-    for name in ("patients", "labelled", "events", "excluded"):
-        columns.append(Column(name, name.capitalize(), "right"))
+    columns += [Column(name, name.capitalize(), "right") for name in ("patients", "labelled", "events", "excluded")]
     columns.append(Column("reason", "Reason of exclusion"))
     rows = [
         row | {"place": place_label(str(row.get("split", "")), str(row.get("cohort", "")))}
@@ -188,9 +195,10 @@ def _hazards(result: EndpointResult, key: str) -> Markup:
         *(Column(name, label, "right") for name, label in (("n", "n"), ("events", "Events"))),
         Column("ties", "Ties"),
     ]
-    ratios = sorted(result.hazard_ratios, key=lambda r: (_is_apparent(r), _kind_rank(r.kind)))
-    places_seen = list(dict.fromkeys((r.cohort, r.kind) for r in ratios))
-    ratios.sort(key=lambda r: places_seen.index((r.cohort, r.kind)))
+    cohorts = list(dict.fromkeys(r.cohort for r in result.hazard_ratios))
+    ratios = sorted(
+        result.hazard_ratios, key=lambda r: (_is_apparent(r), cohorts.index(r.cohort), _kind_rank(r.kind), r.kind)
+    )
     rows = [
         {
             "group": f"{r.cohort}, {r.kind}" + (": not evidence of performance" if _is_apparent(r) else ""),

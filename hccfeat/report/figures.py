@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -64,14 +65,15 @@ def roc_figure(
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle=(0, (2, 2)))
         for curve in curves:
             style = styles.get(curve.model, 0)
-            label = f"{_wrapped(model_label(curve.model), 30)}  {with_interval(curve.auroc, *intervals.get(curve.model, (None, None)))}"
+            area = with_interval(curve.auroc, *intervals.get(curve.model, (None, None)))
+            label = f"{_wrapped(model_label(curve.model), 30)}  {area}"
             x, y = _thinned(curve.false_positive_rate, curve.true_positive_rate)
             axes.plot(x, y, color=PALETTE[style], linestyle=LINE_STYLES[style], linewidth=1.8, label=label)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_xlabel("1 − specificity")
         axes.set_ylabel("Sensitivity")
-        axes.set_title(_plain(title))
-        axes.legend(loc="lower right", title="AUROC (95 % interval)", alignment="left", title_fontsize=8.8)
+        axes.set_title(title)
+        axes.legend(loc="lower right", title="AUROC (95 % interval)", alignment="left", title_fontsize=9.2)
         if simulated:
             watermark(figure, axes)
         spoken = "; ".join(f"{model_label(curve.model)} AUROC {curve.auroc:.3f}" for curve in curves)
@@ -110,8 +112,8 @@ def survival_figure(key: str, group: GroupComparison, *, title: str, simulated: 
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("Months")
         axes.set_ylabel("Event-free")
-        figure.text(0.02, 1 - 0.08 / height, _plain(title), fontsize=10.5, fontweight="bold", va="top")
-        figure.text(0.02, 1 - 0.29 / height, logrank_text(group), fontsize=8.8, color=FAINT, va="top")
+        figure.text(0.02, 1 - 0.08 / height, title, fontsize=11, fontweight="bold", va="top")
+        figure.text(0.02, 1 - 0.29 / height, logrank_text(group), fontsize=9.2, color=FAINT, va="top")
         axes.legend(loc="lower left")
         _numbers_at_risk(figure, axes, curves, height)
         if simulated:
@@ -140,7 +142,7 @@ def forest_figure(
     low, high = _ratio_limits([ratio for _, ratio in rows if ratio is not None])
     with drawing():
         figure = new_figure(WIDTH + 0.3, height)
-        axes = figure.add_axes((0.335, 0.58 / height, 0.36, 1 - 1.02 / height))
+        axes = figure.add_axes((0.315, 0.58 / height, 0.325, 1 - 1.02 / height))
         axes.set_xscale("log")
         axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6))
         axes.axvline(1, color=FAINT, linewidth=0.9)
@@ -151,17 +153,22 @@ def forest_figure(
         axes.xaxis.set_major_locator(FixedLocator(_ratio_ticks(low, high)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("Hazard ratio, log scale")
-        figure.text(0.02, 1 - 0.08 / height, _plain(title), fontsize=10.5, fontweight="bold", va="top")
-        side = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8.8, "clip_on": False}
-        axes.text(1.05, -0.75, "HR (95 % CI)", **side, color=FAINT)
-        axes.text(1.79, -0.75, "P", **side, color=FAINT, ha="right")
+        figure.text(0.02, 1 - 0.08 / height, title, fontsize=11, fontweight="bold", va="top")
+        side: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "va": "center",
+            "fontsize": 9.2,
+            "clip_on": False,
+        }
+        axes.text(1.06, -0.75, "HR (95 % CI)", **side, color=FAINT)
+        axes.text(2.07, -0.75, "P", **side, color=FAINT, ha="right")
         for y, (label, ratio) in enumerate(rows):
             heading = ratio is None
-            axes.text(-0.905, y, _wrapped(label, 60 if heading else 25), **side, weight="bold" if heading else None)
+            axes.text(-0.91, y, _wrapped(label, 60 if heading else 25), **side, weight="bold" if heading else None)
             if ratio is not None:
                 _draw_ratio(axes, y, ratio, (low, high))
-                axes.text(1.05, y, with_interval(ratio.hr, ratio.lower, ratio.upper), **side)
-                axes.text(1.79, y, p_value(ratio.p), **side, ha="right")
+                axes.text(1.06, y, with_interval(ratio.hr, ratio.lower, ratio.upper), **side)
+                axes.text(2.07, y, p_value(ratio.p), **side, ha="right")
         if simulated:
             watermark(figure, axes)
         spoken = "; ".join(
@@ -216,15 +223,15 @@ def _numbers_at_risk(figure: Figure, axes: Axes, curves: Sequence[SurvivalCurve]
     box = axes.get_position()
     low, high = axes.get_xlim()
     top = box.y0 - 0.56 / height
-    figure.text(0.02, top, "Number at risk", fontsize=8.8, fontweight="bold", va="center")
+    figure.text(0.02, top, "Number at risk", fontsize=9.2, fontweight="bold", va="center")
     for i, curve in enumerate(curves):
         y = top - 0.235 * (i + 0.95) / height
         colour = PALETTE[_group_colour(curve, i)]
         figure.text(0.02, y, "■", fontsize=8, color=colour, va="center")
-        figure.text(0.05, y, _shortened(curve.label, 10), fontsize=8.8, va="center")
+        figure.text(0.05, y, _shortened(curve.label, 10), fontsize=9.2, va="center")
         for time, number in zip(curve.risk_times, curve.at_risk, strict=True):
             x = box.x0 + box.width * (float(time) - low) / (high - low)
-            figure.text(x, y, str(int(number)), fontsize=8.8, ha="center", va="center", color=INK)
+            figure.text(x, y, str(int(number)), fontsize=9.2, ha="center", va="center", color=INK)
 
 
 def _draw_ratio(axes: Axes, y: int, ratio: HazardRatio, limits: tuple[float, float]) -> None:
@@ -250,7 +257,7 @@ def _ratio_limits(ratios: Sequence[HazardRatio]) -> tuple[float, float]:
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:
-    wide = high / low > 12
+    wide = high / low > 40
     choice = (0.1, 0.25, 1, 4, 10, 40) if wide else (0.125, 0.25, 0.5, 1, 2, 4, 8)
     ticks = [tick for tick in choice if low <= tick <= high]
     return ticks if len(ticks) > 1 else [tick for tick in (0.5, 0.75, 1, 1.25, 1.5, 2) if low <= tick <= high]
@@ -267,13 +274,8 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np
 
 
 def _shortened(text: str, width: int) -> str:
-    return _plain(text if len(text) <= width else text[: width - 1] + "…")
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _wrapped(text: str, width: int) -> str:
-    return _plain("\n".join(textwrap.wrap(text, width)[:2]) or MISSING)
-
-
-def _plain(text: str) -> str:
-    """Keep matplotlib from reading dollar signs as mathematics."""
-    return text.replace("$", r"\$")
+    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder="…")) or MISSING

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hccfeat.analysis.results import EndpointResult, StudyReport
-from hccfeat.report.formatting import count, fact_text, flat_facts, joined, metric_label, model_label
+from hccfeat.report.formatting import count, fact_text, flat_facts, joined, metric_label, model_label, public_facts
 
 _LIBRARIES = (
     "hccfeat",
@@ -54,14 +54,23 @@ def _features(report: StudyReport) -> str:
         text += f" (encoder {facts['encoder']}"
         text += f", weights SHA-256 {str(facts['weights_sha256'])[:16]}" if facts.get("weights_sha256") else ""
         text += ")"
-    trained = facts.get("patients_trained")
-    number = len(trained) if isinstance(trained, list | tuple | set | frozenset) else trained
-    if isinstance(number, int):
-        text += (
-            f"; {count(number, 'patient')} trained, stopped or selected that encoder, "
-            "and none of them was used to judge a model"
-        )
-    return f"{text}."
+    seen = encoder_text(facts)
+    return f"{text}. {seen}." if seen else f"{text}."
+
+
+def encoder_text(facts: Mapping[str, Any] | None) -> str:
+    """Return how many patients trained, stopped or selected the encoder; empty where it is not known."""
+    if facts is None or facts.get("patients_trained") is None:
+        return ""
+    parts = []
+    for role in ("trained", "stopped", "selected"):
+        value = facts.get(f"patients_{role}")
+        number = len(value) if isinstance(value, list | tuple | set | frozenset) else value
+        if isinstance(number, int) and number:
+            parts.append(f"{count(number, 'patient')} {role}")
+    if not parts:
+        return "No patient of this study trained, stopped or selected the encoder"
+    return f"{joined(parts)} the encoder, and the analysis refuses to judge a model on any of them"
 
 
 def _endpoint(result: EndpointResult) -> str:
@@ -90,14 +99,14 @@ def _intervals(report: StudyReport) -> list[str]:
                 if metric.lower is not None and "95 %" in part:
                     way = re.sub(r"^\s*\d+/\d+,\s*", "", part).strip()
                     ways.setdefault(way, {}).setdefault(metric_label(metric.metric))
-    return [f"{joined(labels)}: {way}" for way, labels in ways.items()]
+    return [f"{joined(labels)}, {way}" for way, labels in ways.items()]
 
 
 def _statistics(report: StudyReport) -> str:
     sentences = []
     described = _intervals(report)
     if described:
-        sentences.append(f"Intervals, {'; '.join(described)}.")
+        sentences.append(f"Intervals: {'; '.join(described)}.")
     groups = [group for result in report.endpoints for group in result.groups]
     if groups:
         sentences.append(
@@ -118,7 +127,7 @@ def _statistics(report: StudyReport) -> str:
 
 def setting_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return every setting as (dotted name, text)."""
-    return flat_facts(settings)
+    return flat_facts(public_facts(settings))
 
 
 def _software(versions: Mapping[str, str]) -> str:

@@ -88,6 +88,7 @@ def _dressed(raw: str, table_id: str, caption: str, total: int) -> Markup:
     body = re.sub(r' headers="[^"]*"| id="[^"]*"', "", body)
     body = re.sub(rf'style="{_GREY}" ((?:scope="row" )?)class="', r'\1class="muted ', body)
     body = re.sub(r"gt_col_heading gt_columns_bottom_border ?|gt_row ?", "", body)
+    body = re.sub(r'(class="gt_group_heading"[^>]*>)(.*?)(</th>)', r'\1<span class="place">\2</span>\3', body)
     body = re.sub(r"\n\s*", "\n", body)
     said = f"<caption>{escape(caption)}</caption>"
     head, _, rest = body.partition(">")

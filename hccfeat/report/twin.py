@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from hccfeat.analysis.results import EndpointResult, HazardRatio, Metric, StudyReport
-from hccfeat.report.formatting import public_facts
 from hccfeat.files import write_text_atomically
+from hccfeat.report.formatting import public_facts
 
 Row = Sequence[Any]
+_GROUP_COLUMNS = (
+    *("endpoint", "cohort", "split", "model", "cut", "group", "n", "events", "median_months"),
+    *("logrank_chisq", "logrank_p", "note"),
+)
 
 
 def cell(value: Any) -> str:
@@ -75,8 +79,7 @@ def twin_files(report: StudyReport) -> dict[str, str]:
             (row for e in report.endpoints for row in _curve_rows(e)),
         ),
         "groups.csv": csv_text(
-            ("endpoint", "cohort", "split", "model", "cut", "group", "n", "events", "median_months")
-            + ("logrank_chisq", "logrank_p", "note"),
+            _GROUP_COLUMNS,
             (row for e in report.endpoints for row in _group_rows(e)),
         ),
         "at_risk.csv": csv_text(

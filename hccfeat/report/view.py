@@ -9,10 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from hccfeat.analysis.results import Notice, StudyReport
-from hccfeat.report.endpoint_view import endpoint_view, status_of
+from hccfeat.report.endpoint_view import endpoint_view
 from hccfeat.report.figures import model_styles
-from hccfeat.report.formatting import count, fact_text, flat_facts, joined, public_facts
-from hccfeat.report.methods import methods_text, setting_facts
+from hccfeat.report.formatting import fact_text, flat_facts, joined, public_facts
+from hccfeat.report.methods import encoder_text, methods_text, setting_facts
 from hccfeat.report.tables import Column, table
 
 BANNER = "SIMULATED DATA - not clinical evidence"
@@ -46,7 +46,11 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
     files : mapping
         The machine-readable twin, name -> text: small files are also embedded in the page.
     """
-    report = replace(report, feature_set=public_facts(report.feature_set) if report.feature_set else None)
+    report = replace(
+        report,
+        settings=public_facts(report.settings),
+        feature_set=None if report.feature_set is None else public_facts(report.feature_set),
+    )
     models = [m.model for e in report.endpoints for m in e.metrics] + [
         roc.model for e in report.endpoints for roc in e.rocs
     ]
@@ -65,11 +69,11 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
         "feature_facts": _feature_facts(report),
         "recipe": _recipe(report),
         "pictures": [
-            {"caption": caption, "data": base64.b64encode(png).decode("ascii")}
+            {"caption": caption, "kind": _kind_of(png), "data": base64.b64encode(png).decode("ascii")}
             for caption, png in report.example_patches[:MAX_PICTURES]
         ],
         "methods": methods_text(report),
-        "settings": setting_facts(public_facts(report.settings)),
+        "settings": setting_facts(report.settings),
         "versions": sorted(report.versions.items()),
         "downloads": _downloads(files),
     }
@@ -95,7 +99,7 @@ def _simulated(report: StudyReport) -> list[Notice]:
         return []
     named = [str(row.get("cohort")) for row in report.cohorts if row.get("simulated")]
     where = f" Simulated: {joined(named)}." if named else ""
-    text = f"Patients, outcomes and images were made by a simulator; no number here says anything about a disease.{where}"
+    text = f"A simulator made the patients, outcomes and images; no number here is about a disease.{where}"
     return [Notice("stop", BANNER, text)]
 
 
@@ -124,17 +128,16 @@ def _judges(report: StudyReport) -> list[Notice]:
         return [Notice("caution", "Apparent figures only", text)]
     if not splits:
         return []
-    seen = (report.feature_set or {}).get("patients_trained")
-    encoder = (
-        f" {count(seen, 'patient')} trained, stopped or selected the encoder; none of them is a judge."
-        if isinstance(seen, int)
-        else ""
-    )
+    encoder = f" {encoder_text(report.feature_set)}." if encoder_text(report.feature_set) else ""
     text = (
         "Models are judged only on patients that no model and no encoder has seen. Grey rows called apparent "
         f"are the training patients' own and are no evidence of performance.{encoder}"
     )
     return [Notice("info", "Who judges", text)]
+
+
+def _kind_of(picture: bytes) -> str:
+    return "image/jpeg" if picture.startswith(b"\xff\xd8") else "image/png"
 
 
 def _images(report: StudyReport) -> int:
@@ -143,14 +146,13 @@ def _images(report: StudyReport) -> int:
 
 def _facts(report: StudyReport, models: int) -> list[tuple[str, str]]:
     patients = sum(int(row.get("patients") or 0) for row in report.cohorts)
-    facts = [
+    return [
         (f"{patients:,}", "patient" if patients == 1 else "patients"),
         (f"{_images(report):,}", "images"),
         (f"{len(report.cohorts)}", "cohort" if len(report.cohorts) == 1 else "cohorts"),
         (f"{len(report.endpoints)}", "endpoint" if len(report.endpoints) == 1 else "endpoints"),
         (f"{models}", "model" if models == 1 else "models"),
     ]
-    return facts
 
 
 def _cohorts(report: StudyReport) -> Markup:
@@ -240,6 +242,3 @@ def _downloads(files: Mapping[str, str]) -> list[dict[str, Any]]:
         size = f"{len(raw) / 1024:.1f} KiB"
         downloads.append({"name": name, "what": what, "rows": rows, "size": size, "data": embedded})
     return downloads
-
-
-__all__ = ["BANNER", "NO_IMAGES", "page_view", "status_of", "study_notices"]

@@ -58,7 +58,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class _Planned:
+class PlannedImage:
     """One image to render: ``patient`` counts from 0, ``number`` from 1."""
 
     patient: int
@@ -98,7 +98,7 @@ def simulate(dest: Path, preset: str, seed: int, overrides: dict[str, float | in
     with progress_bar("Rendering images", total) as advance:
         for name in COHORTS:
             cohort = simulate_patients(parameters, seed, name)
-            plan = _plan(parameters, cohort, seed)
+            plan = plan_images(parameters, cohort, seed)
             signals: list[list[float]] = [[] for _ in range(len(cohort))]
             manifest: list[Row] = []
             for image in plan:
@@ -111,9 +111,7 @@ def simulate(dest: Path, preset: str, seed: int, overrides: dict[str, float | in
             cohorts[name] = _deliver_tables(dest, parameters, cohort, manifest, seed)
             patients.extend(patient_rows(cohort))
             figures[name] = oracle(cohort, np.array([np.mean(s) if s else np.nan for s in signals]))
-    figures["population_auroc_signal_for_aggressive"] = {
-        f"{count}_images": round(population_ceiling(parameters, count), 4) for count in (1, 2)
-    }
+    figures["population"] = {f"{count}_images": population_ceiling(parameters, count) for count in (1, 2)}
     truth = dest / "truth"
     write_csv(truth / "patients.csv", patients)
     write_csv(truth / "images.csv", images)
@@ -147,7 +145,7 @@ def _claim(dest: Path, parameters: Parameters, seed: int, overrides: dict[str, f
     write_text_atomically(dest / "README.txt", readme)
 
 
-def _plan(parameters: Parameters, cohort: Cohort, seed: int) -> list[_Planned]:
+def plan_images(parameters: Parameters, cohort: Cohort, seed: int) -> list[PlannedImage]:
     """Which patient has how many images: as even as can be, who has one more is drawn."""
     total = parameters.size(cohort.name).images
     count = np.full(len(cohort), total // len(cohort))
@@ -157,16 +155,16 @@ def _plan(parameters: Parameters, cohort: Cohort, seed: int) -> list[_Planned]:
     for patient, images in enumerate(count):
         for number in range(1, int(images) + 1):
             name = str(cohort.patient_id[patient])
-            plan.append(_Planned(patient, number, name if cohort.name == "external" else f"{name}_{number}"))
+            plan.append(PlannedImage(patient, number, name if cohort.name == "external" else f"{name}_{number}"))
     return plan
 
 
 def _deliver_image(
-    dest: Path, parameters: Parameters, cohort: Cohort, image: _Planned, seed: int
+    dest: Path, parameters: Parameters, cohort: Cohort, image: PlannedImage, seed: int
 ) -> tuple[Row, list[Row], Row]:
     """Render and write one image; return its truth, its patches' truth and its line in the manifest."""
     name, size = cohort.name, parameters.size(cohort.name)
-    field, look = _render(parameters, cohort, image, seed)
+    field, look = render_image(parameters, cohort, image, seed)
     pyramid = name == "external"
     as_tiff = pyramid or image.patient % 3 == 2
     file = f"{image.stem}.{'tif' if as_tiff else 'png'}"
@@ -185,7 +183,7 @@ def _deliver_image(
     return image_row(*known, file, size.mpp, look, field), grid, line
 
 
-def _render(parameters: Parameters, cohort: Cohort, image: _Planned, seed: int) -> tuple[Field, Any]:
+def render_image(parameters: Parameters, cohort: Cohort, image: PlannedImage, seed: int) -> tuple[Field, Any]:
     """Render one image from its own random numbers, so that any order gives the same pixels."""
     code, size = COHORTS.index(cohort.name), parameters.size(cohort.name)
     patient_rng = np.random.default_rng([seed, code, 3, image.patient])

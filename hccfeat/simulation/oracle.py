@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from hccfeat.simulation.cohort import Cohort
+from hccfeat.simulation.cohort import Cohort, simulate_patients
 from hccfeat.simulation.parameters import Parameters
 
 HORIZONS = {"1y": 12.0, "2y": 24.0}
-_POPULATION = 200_000
+_POPULATION, _POPULATION_SEED = 100_000, 20231117
 
 
 def observed_labels(cohort: Cohort, horizon_months: float) -> np.ndarray:
@@ -48,13 +48,15 @@ def oracle(cohort: Cohort, patient_signal: np.ndarray) -> dict[str, Any]:
     return figures
 
 
-def population_ceiling(parameters: Parameters, images_per_patient: int) -> float:
-    """AUROC of the mean image signal for A > 0 over 200,000 patients with equally many images (fixed seed)."""
-    rng = np.random.default_rng(20231117)
-    a = rng.standard_normal(_POPULATION)
+def population_ceiling(parameters: Parameters, images_per_patient: int) -> dict[str, float | None]:
+    """The figures of :func:`oracle` over 100,000 internal patients with equally many images (fixed seed)."""
+    size = parameters.sizes.internal.model_copy(update={"patients": _POPULATION, "treated": -1})
+    sizes = parameters.sizes.model_copy(update={"internal": size})
+    cohort = simulate_patients(parameters.model_copy(update={"sizes": sizes}), _POPULATION_SEED)
     model = parameters.signal
     spread = np.hypot(model.patient_noise, model.image_noise / np.sqrt(images_per_patient))
-    return float(roc_auc_score(a > 0, a + spread * rng.standard_normal(_POPULATION)))
+    noise = np.random.default_rng(_POPULATION_SEED).standard_normal(_POPULATION)
+    return oracle(cohort, cohort.aggressiveness + spread * noise)
 
 
 def _auroc(positive: np.ndarray, score: np.ndarray) -> float | None:

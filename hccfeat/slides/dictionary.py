@@ -104,7 +104,10 @@ def binned(x: Float) -> tuple[Float, Float]:
     scale = (cells - 1) / max(float(x.max()), _SMALL)
     index = (x * scale + 0.5).astype(np.int64)
     key = (index[:, 0] << (2 * BITS)) | (index[:, 1] << BITS) | index[:, 2]
-    counts = np.bincount(key, minlength=cells**3).astype(float)
-    occupied = counts > 0
-    sums = [np.bincount(key, x[:, channel], minlength=cells**3)[occupied] for channel in range(3)]
-    return np.stack(sums, axis=1) / counts[occupied, None], counts[occupied]
+    counts = np.bincount(key, minlength=cells**3)
+    occupied = np.flatnonzero(counts)
+    place = np.zeros(cells**3, np.int32)
+    place[occupied] = np.arange(len(occupied))
+    member, count = place[key], counts[occupied].astype(float)
+    sums = [np.bincount(member, x[:, channel], minlength=len(occupied)) for channel in range(3)]
+    return np.stack(sums, axis=1) / count[:, None], count

@@ -17,7 +17,7 @@ LARGEST_STANDARD_ERROR = 10.0
 """Of a log hazard ratio per SD; beyond it the likelihood is flat and the estimate runs to infinity."""
 
 PRECISION = {"precision": 1e-16, "r_precision": 1e-15}
-"""lifelines stops at half the Newton decrement, which is quadratic in the error: this is 1e-8 of a standard error."""
+"""lifelines stops at half the Newton decrement, quadratic in the error: this is 1e-8 of a standard error."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,7 @@ def _fit(time: np.ndarray, event: np.ndarray, x: np.ndarray) -> tuple[float, flo
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
-            fitter = CoxPHFitter(alpha=1 - CONFIDENCE).fit(
-                frame, "time", "event", fit_options=PRECISION
-            )
+            fitter = CoxPHFitter(alpha=1 - CONFIDENCE).fit(frame, "time", "event", fit_options=PRECISION)
     except (ConvergenceError, ConvergenceWarning):
         return None
     row = fitter.summary.loc["x"]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, roc_curve
+from sklearn.metrics import roc_curve
 
 from hccfeat.stats.estimate import Estimate, Z, binary_labels, finite, same_length
 from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_interval
@@ -75,6 +75,42 @@ def auroc(labels: ArrayLike, risk: ArrayLike) -> Estimate:
     return Estimate(value, lower, upper, n, events, "AUROC; 95 % interval of DeLong, patient level", error)
 
 
+def weighted_auroc(labels: ArrayLike, risk: ArrayLike) -> WeightedStatistic:
+    """AUROC as a function of patient weights (b, n); NaN where a resample has one class."""
+    y, r = checked(labels, risk)
+    order = np.argsort(r, kind="stable")
+    event = y[order].astype(np.float64)
+    ends = np.flatnonzero(np.append(np.diff(r[order]) != 0, True))
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        sorted_weights = weights[:, order]
+        cases = np.diff(np.cumsum(sorted_weights * event, axis=1)[:, ends], axis=1, prepend=0.0)
+        below = np.cumsum(sorted_weights * (1 - event), axis=1)[:, ends]
+        tied = np.diff(below, axis=1, prepend=0.0)
+        pairs = cases.sum(axis=1) * below[:, -1]
+        right = (cases * (below - 0.5 * tied)).sum(axis=1)
+        return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+    return statistic
+
+
+def bootstrap_auroc(labels: ArrayLike, risk: ArrayLike, *, resamples: int, seed: int) -> Estimate:
+    """Area under the ROC curve with a patient-bootstrap interval; :func:`auroc` gives DeLong's.
+
+    Raises
+    ------
+    AnalysisError
+        If labels are not 0/1 or risks are not finite.
+    """
+    y, r = checked(labels, risk)
+    n, events = len(y), int(y.sum())
+    if reason := one_class(y):
+        return Estimate(None, None, None, n, events, f"AUROC not estimated: {reason}")
+    statistic = weighted_auroc(y, r)
+    lower, upper, note = percentile_interval(bootstrap(statistic, n, resamples, seed))
+    return Estimate(float(statistic(np.ones((1, n)))[0]), lower, upper, n, events, f"AUROC; {note}")
+
+
 def roc_points(labels: ArrayLike, risk: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """False- and true-positive rates of the ROC curve, from (0, 0) to (1, 1); both classes must be present."""
     y, r = checked(labels, risk)
@@ -115,7 +151,8 @@ def average_precision(labels: ArrayLike, risk: ArrayLike, *, resamples: int, see
     n, events = len(y), int(y.sum())
     if reason := one_class(y):
         return Estimate(None, None, None, n, events, f"average precision not estimated: {reason}")
-    value = float(average_precision_score(y, r))
-    replicates = bootstrap(weighted_average_precision(y, r), n, resamples, seed)
+    statistic = weighted_average_precision(y, r)
+    value = float(statistic(np.ones((1, n)))[0])
+    replicates = bootstrap(statistic, n, resamples, seed)
     lower, upper, note = percentile_interval(replicates)
     return Estimate(value, lower, upper, n, events, f"average precision (prevalence {events / n:.3f}); {note}")

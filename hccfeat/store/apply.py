@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from hccfeat.errors import StoreError
-from hccfeat.store.names import image_table, patient_table
 from hccfeat.store.records import Record
 from hccfeat.store.schema import (
     KEYS,
@@ -20,6 +19,7 @@ from hccfeat.store.schema import (
     refresh_views,
 )
 from hccfeat.store.shards import ShardInfo
+from hccfeat.store.vectors import realign_vectors, write_image_vectors
 
 SKIPPED_COLUMNS = {
     1: "skipped_background",
@@ -67,7 +67,7 @@ def apply_record(connection: duckdb.DuckDBPyConnection, record: Record, study: P
     if added or "feature_set" in record.tables:
         refresh_views(connection)
     if "image" in touched:
-        _realign_vectors(connection)
+        realign_vectors(connection)
     if "extraction_failure" in touched:
         _clear_failures(connection)
     connection.execute(
@@ -106,7 +106,7 @@ def apply_shards(connection: duckdb.DuckDBPyConnection, infos: Sequence[ShardInf
             )
         columns = columns_by_table(connection)
         insert_rows(connection, "shard", [_shard_row(shards[image_id]) for image_id in ids], columns["shard"])
-        _write_image_vectors(connection, feature_set, [shards[image_id] for image_id in ids])
+        write_image_vectors(connection, feature_set, [shards[image_id] for image_id in ids])
 
 
 def insert_rows(
@@ -134,7 +134,9 @@ def insert_rows(
         try:
             arrays[name] = pa.array(values, type=_ARROW_TYPES.get(columns[name], pa.string()))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise StoreError(f"{table}.{name}", f"holds a value that is no {columns[name]} ({error})", "Correct it.") from error
+            raise StoreError(
+                f"{table}.{name}", f"holds a value that is no {columns[name]} ({error})", "Correct it."
+            ) from error
     connection.register("incoming", pa.table(arrays))
     listed = ", ".join(f'"{name}"' for name in names)
     try:
@@ -173,7 +175,9 @@ def _check_key(connection: duckdb.DuckDBPyConnection, table: str) -> None:
         raise StoreError(f"table {table}", f"already has a row for {values}", "Replace it, or use another name.")
 
 
-def _check_identity(connection: duckdb.DuckDBPyConnection, feature_set: str, shards: Mapping[str, ShardInfo]) -> None:
+def _check_identity(
+    connection: duckdb.DuckDBPyConnection, feature_set: str, shards: Mapping[str, ShardInfo]
+) -> None:
     row = connection.execute("SELECT dim, sha256 FROM feature_set WHERE feature_set = ?", [feature_set]).fetchone()
     if row is None:
         raise StoreError(f"feature set {feature_set}", "is not registered", "Register it with a record first.")
@@ -209,94 +213,6 @@ def _shard_row(info: ShardInfo) -> dict[str, Any]:
     }
 
 
-def _write_image_vectors(
-    connection: duckdb.DuckDBPyConnection, feature_set: str, shards: Sequence[ShardInfo]
-) -> None:
-    table = image_table(feature_set)
-    ids = [info.image_id for info in shards]
-    affected = _patients(connection, table, ids)
-    connection.execute(f'DELETE FROM "{table}" WHERE image_id IN (SELECT unnest(?::VARCHAR[]))', [ids])
-    shards = [info for info in shards if info.patches]
-    if shards:
-        incoming = pa.table(
-            {
-                "image_id": [info.image_id for info in shards],
-                "patches": [info.patches for info in shards],
-                "mean": _fixed_size(np.stack([info.mean for info in shards])),
-                "sd": _fixed_size(np.stack([info.sd for info in shards])),
-            }
-        )
-        connection.register("incoming", incoming)
-        connection.execute(
-            f'INSERT INTO "{table}" SELECT n.image_id, i.patient_id, split_part(n.image_id, \'/\', 1), n.patches, '
-            "n.mean, n.sd FROM incoming AS n LEFT JOIN image AS i ON i.image_id = n.image_id"
-        )
-        connection.unregister("incoming")
-    _refresh_patients(connection, feature_set, affected | _patients(connection, table, ids))
-
-
-def _patients(connection: duckdb.DuckDBPyConnection, table: str, image_ids: Sequence[str]) -> set[str]:
-    rows = connection.execute(
-        f'SELECT DISTINCT patient_id FROM "{table}" WHERE patient_id IS NOT NULL '
-        "AND image_id IN (SELECT unnest(?::VARCHAR[]))",
-        [list(image_ids)],
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-def _refresh_patients(connection: duckdb.DuckDBPyConnection, feature_set: str, patients: set[str]) -> None:
-    """Recompute the means of some patients: float64 over image means in order of id, so that the order of
-    commits leaves no trace.
-    """
-    if not patients:
-        return
-    table, ids = patient_table(feature_set), sorted(patients)
-    connection.execute(f'DELETE FROM "{table}" WHERE patient_id IN (SELECT unnest(?::VARCHAR[]))', [ids])
-    images = connection.sql(
-        f'SELECT patient_id, cohort, patches, mean FROM "{image_table(feature_set)}" '
-        "WHERE patient_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY patient_id, image_id",
-        params=[ids],
-    ).to_arrow_table()
-    if images.num_rows == 0:
-        return
-    names = np.asarray(images["patient_id"].to_pylist())
-    starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-    counts = np.diff(np.r_[starts, len(names)])
-    vectors = images["mean"].combine_chunks().flatten().to_numpy().reshape(len(names), -1).astype(np.float64)
-    means = np.add.reduceat(vectors, starts, axis=0) / counts[:, None]
-    incoming = pa.table(
-        {
-            "patient_id": [str(name) for name in names[starts]],
-            "cohort": images["cohort"].take(starts),
-            "images": counts.astype(np.int64),
-            "patches": np.add.reduceat(images["patches"].to_numpy(), starts),
-            "mean": _fixed_size(means.astype(np.float32)),
-        }
-    )
-    connection.register("incoming", incoming)
-    connection.execute(f'INSERT INTO "{table}" SELECT patient_id, cohort, images, patches, mean FROM incoming')
-    connection.unregister("incoming")
-
-
-def _realign_vectors(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give image vectors the patient that table ``image`` names now, and follow with the patients' means."""
-    for (feature_set,) in connection.execute("SELECT feature_set FROM feature_set").fetchall():
-        table = image_table(feature_set)
-        moved = connection.execute(
-            f'SELECT v.image_id, v.patient_id, i.patient_id FROM "{table}" AS v '
-            "LEFT JOIN image AS i ON i.image_id = v.image_id WHERE v.patient_id IS DISTINCT FROM i.patient_id"
-        ).fetchall()
-        if not moved:
-            continue
-        connection.execute(
-            f'UPDATE "{table}" SET patient_id = (SELECT i.patient_id FROM image AS i WHERE i.image_id = "{table}".image_id) '
-            "WHERE image_id IN (SELECT unnest(?::VARCHAR[]))",
-            [[row[0] for row in moved]],
-        )
-        affected = {patient for row in moved for patient in row[1:] if patient is not None}
-        _refresh_patients(connection, feature_set, affected)
-
-
 def _forget_failures(connection: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]]) -> None:
     # The latest reason counts.
     for row in rows:
@@ -312,8 +228,3 @@ def _clear_failures(connection: duckdb.DuckDBPyConnection) -> None:
         "DELETE FROM extraction_failure AS e WHERE EXISTS "
         "(SELECT 1 FROM shard AS s WHERE s.feature_set = e.feature_set AND s.image_id = e.image_id)"
     )
-
-
-def _fixed_size(vectors: np.ndarray) -> pa.FixedSizeListArray:
-    flat = np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), vectors.shape[1])

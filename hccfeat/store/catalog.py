@@ -26,7 +26,9 @@ def open_catalog(study: Path) -> duckdb.DuckDBPyConnection:
     """
     path = catalog_path(study)
     if not path.is_file():
-        raise StoreError(str(path), "does not exist", "Run `hccfeat init` (new study) or `hccfeat rebuild-catalog`.")
+        raise StoreError(
+            str(path), "does not exist", "Run `hccfeat init` (new study) or `hccfeat rebuild-catalog`."
+        )
     try:
         return attach(path, read_only=True)
     except duckdb.Error as error:

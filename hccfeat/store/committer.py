@@ -154,7 +154,9 @@ class Committer:
             path = self.study / info.path
             facts = path.stat() if path.is_file() else None
             if facts is None or (facts.st_size, facts.st_mtime_ns) != (info.bytes, info.mtime_ns):
-                raise StoreError(str(path), "is missing or changed since it was written", "Run `hccfeat extract` again.")
+                raise StoreError(
+                    str(path), "is missing or changed since it was written", "Run `hccfeat extract` again."
+                )
         with transaction(self.connection):
             apply_shards(self.connection, shards)
         self._dirty = self._dirty or bool(shards)
@@ -238,7 +240,9 @@ class Committer:
         except duckdb.Error as error:
             if "lock" in str(error).lower():
                 raise StudyBusyError(
-                    str(private), "is open in another program", "Close it there; readers open catalog.duckdb instead."
+                    str(private),
+                    "is open in another program",
+                    "Close it there; readers open catalog.duckdb instead.",
                 ) from error
             reason = f"could not be opened ({str(error).splitlines()[0]})"
         self._close()

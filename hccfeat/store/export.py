@@ -11,14 +11,14 @@ from hccfeat.files import write_atomically
 FORMATS = ("table", "csv", "json", "parquet")
 
 
-def as_text(frame: pl.DataFrame, format: str = "table") -> str:
+def as_text(frame: pl.DataFrame, kind: str = "table") -> str:
     """Render a result for the terminal or a pipe.
 
     Parameters
     ----------
     frame : polars.DataFrame
         The result.
-    format : {"table", "csv", "json"}
+    kind : {"table", "csv", "json"}
         ``table`` shows up to 100 rows; ``csv`` holds vectors as JSON lists.
 
     Raises
@@ -26,18 +26,18 @@ def as_text(frame: pl.DataFrame, format: str = "table") -> str:
     QueryError
         If the format needs a file or is unknown.
     """
-    if format == "csv":
+    if kind == "csv":
         return _flat(frame).write_csv()
-    if format == "json":
+    if kind == "json":
         return frame.write_json() + "\n"
-    if format == "table":
+    if kind == "table":
         return _table(frame)
-    if format == "parquet":
+    if kind == "parquet":
         raise QueryError("format parquet", "cannot be printed", "Give a file with --out.")
-    raise QueryError(f"format {format}", "is unknown", f"Use one of {', '.join(FORMATS)}.")
+    raise QueryError(f"format {kind}", "is unknown", f"Use one of {', '.join(FORMATS)}.")
 
 
-def write_frame(frame: pl.DataFrame, format: str, path: Path) -> None:
+def write_frame(frame: pl.DataFrame, kind: str, path: Path) -> None:
     """Write a result to a file, atomically.
 
     Raises
@@ -45,12 +45,12 @@ def write_frame(frame: pl.DataFrame, format: str, path: Path) -> None:
     QueryError
         If the format is unknown.
     """
-    if format == "parquet":
+    if kind == "parquet":
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         content = buffer.getvalue()
     else:
-        content = as_text(frame, format).encode()
+        content = as_text(frame, kind).encode()
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)

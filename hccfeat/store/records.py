@@ -1,15 +1,15 @@
 """Records: immutable JSON files that hold everything of a study that is not in a shard."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any
-
-import hashlib
 
 from hccfeat.errors import StoreError
 from hccfeat.files import write_text_atomically
@@ -183,7 +183,7 @@ def read_records(study: Path) -> list[Record]:
         If one is damaged, or two have the same number.
     """
     records = [read_record(path) for _, path in record_files(study)]
-    for earlier, later in zip(records, records[1:], strict=False):
+    for earlier, later in pairwise(records):
         if earlier.sequence == later.sequence:
             raise StoreError(str(later.path), f"has the number of {earlier.path.name}", _RESTORE)
     return records
@@ -224,6 +224,10 @@ def _clean_value(column: str, value: Any) -> Any:
             return json.dumps(value, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise StoreError(column, f"holds {value!r}, which is not JSON", "Store plain values.") from error
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise StoreError(
+            column, f"holds {value!r}, which is not valid Unicode", "Rename the file or correct the text."
+        )
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise StoreError(column, f"holds {type(value).__name__} {value!r}", "Store text, a number, a flag or None.")

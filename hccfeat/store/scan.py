@@ -1,6 +1,6 @@
 """Patch-level vectors as a Polars LazyFrame that reads shards only as far as a query needs them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -10,6 +10,7 @@ from polars.io.plugins import register_io_source
 
 from hccfeat.errors import StoreError
 from hccfeat.store.catalog import query
+from hccfeat.store.schema import PLACEHOLDER_DIM
 
 COLUMNS = ("image_id", "x", "y", "vector")
 _BATCH_ROWS = 16_384
@@ -54,12 +55,7 @@ def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None 
     )
     if image_ids is not None:
         shards = shards.filter(pl.col("image_id").is_in(list(image_ids)))
-    schema = {
-        "image_id": pl.String(),
-        "x": pl.Int64(),
-        "y": pl.Int64(),
-        "vector": pl.Array(pl.Float32, int(rows["dim"][0])),
-    }
+    schema = _schema(int(rows["dim"][0]))
 
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
@@ -68,6 +64,15 @@ def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None 
         return _frames(study, shards, schema, wanted, predicate, n_rows, batch_size or _BATCH_ROWS)
 
     return register_io_source(source, schema=schema, validate_schema=True, is_pure=True)
+
+
+def no_patches() -> pl.LazyFrame:
+    """The scan of a study without feature sets: no rows, vectors of P1's length."""
+    return pl.LazyFrame(schema=_schema(PLACEHOLDER_DIM))
+
+
+def _schema(dim: int) -> dict[str, pl.DataType]:
+    return {"image_id": pl.String(), "x": pl.Int64(), "y": pl.Int64(), "vector": pl.Array(pl.Float32, dim)}
 
 
 def _frames(
@@ -80,10 +85,10 @@ def _frames(
     batch_rows: int,
 ) -> Iterator[pl.DataFrame]:
     conditions = conjuncts(predicate) if predicate is not None else []
-    columns = {name: set(condition.meta.root_names()) for name, condition in enumerate(conditions)}
-    on_image = [conditions[i] for i, names in columns.items() if names and names <= {"image_id"}]
-    on_place = [conditions[i] for i, names in columns.items() if names and names <= {"image_id", "x", "y"}]
-    needed = set(wanted).union(*columns.values())
+    names = [set(condition.meta.root_names()) for condition in conditions]
+    on_image = [c for c, used in zip(conditions, names, strict=True) if used == {"image_id"}]
+    on_place = [c for c, used in zip(conditions, names, strict=True) if used and used <= {"image_id", "x", "y"}]
+    needed = set(wanted).union(*names)
     for condition in on_image:
         shards = shards.filter(condition)
     left = n_rows
@@ -128,10 +133,13 @@ def _read(
     try:
         with h5py.File(path, "r", locking=False) as file:
             n = len(file["coords"])
-            columns: dict[str, pl.Series | pl.Expr] = {}
+            columns: dict[str, pl.Series] = {}
             if needed & {"x", "y"}:
                 coords = file["coords"][()]
-                columns = {"x": pl.Series(coords[:, 0], dtype=pl.Int64), "y": pl.Series(coords[:, 1], dtype=pl.Int64)}
+                columns = {
+                    "x": pl.Series(coords[:, 0], dtype=pl.Int64),
+                    "y": pl.Series(coords[:, 1], dtype=pl.Int64),
+                }
             names = pl.repeat(image_id, n, dtype=pl.String, eager=True)
             frame = pl.DataFrame({"image_id": names, **columns})
             if on_place and columns:
@@ -156,6 +164,3 @@ def _vectors(features: "h5py.Dataset", chosen: np.ndarray, n: int) -> np.ndarray
     if len(chosen) == 0:
         return np.empty((0, features.shape[1]), dtype=np.float32)
     return features[chosen]
-
-
-Source = Callable[[list[str] | None, pl.Expr | None, int | None, int | None], Iterator[pl.DataFrame]]

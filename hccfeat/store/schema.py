@@ -156,7 +156,9 @@ def _newest_vectors(
         check_feature_set_name(base)
         name = safe_name(base)
         if f"image_{name}" in tables or f"patient_{name}" in tables:
-            raise StoreError(f"feature set {base}", f"gives view image_{name}, which is a table", "Choose another name.")
+            raise StoreError(
+                f"feature set {base}", f"gives view image_{name}, which is a table", "Choose another name."
+            )
         views.append(
             {
                 "base": name,
@@ -179,4 +181,3 @@ def _no_vectors(base: str) -> dict[str, str]:
         "image": f"(SELECT NULL::VARCHAR AS image_id, {common}, {vector} AS mean, {vector} AS sd WHERE false)",
         "patient": f"(SELECT {common}, NULL::BIGINT AS images, {vector} AS mean WHERE false)",
     }
-

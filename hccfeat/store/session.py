@@ -14,7 +14,7 @@ from hccfeat.errors import QueryError, StoreError
 from hccfeat.resources import resource_folder
 from hccfeat.store.catalog import open_catalog
 from hccfeat.store.names import safe_name
-from hccfeat.store.scan import scan_patches
+from hccfeat.store.scan import no_patches, scan_patches
 
 _READS_ONLY = (
     "The session is read-only: use SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN."
@@ -128,12 +128,17 @@ def _session(study: Path, statement: str) -> Iterator[duckdb.DuckDBPyConnection]
 
 
 def _register_patches(connection: duckdb.DuckDBPyConnection, study: Path, statement: str) -> None:
-    """Give the session the patch tables that the statement may mean."""
-    if "patch_" not in statement.lower():
+    """Give the session the patch tables that the statement may mean: of each feature set, and the newest's."""
+    text = statement.lower()
+    if "patch_" not in text:
         return
-    for (name,) in connection.execute("SELECT feature_set FROM feature_set").fetchall():
-        if f"patch_{safe_name(name)}" in statement.lower():
-            connection.register(f"patch_{safe_name(name)}", scan_patches(study, name))
+    tables = dict(connection.execute("SELECT base, feature_set FROM newest_feature_set").fetchall())
+    tables.update((name, name) for (name,) in connection.execute("SELECT feature_set FROM feature_set").fetchall())
+    for name, feature_set in tables.items():
+        if f"patch_{safe_name(name)}" in text:
+            connection.register(f"patch_{safe_name(name)}", scan_patches(study, feature_set))
+    if "pps" not in tables:
+        connection.register("patch_pps", no_patches())
 
 
 @contextmanager
@@ -175,7 +180,9 @@ def _friendly(error: Exception) -> QueryError:
     ]
     remedy = next((advice for kind, advice in remedies if isinstance(error, kind)), "Correct the statement.")
     if "cannot be read" in text and ".h5" in text:
-        return QueryError("query", "needs a shard that cannot be read", "Run `hccfeat verify`, then `hccfeat extract`.")
+        return QueryError(
+            "query", "needs a shard that cannot be read", "Run `hccfeat verify`, then `hccfeat extract`."
+        )
     return QueryError("query", problem.rstrip(".!"), remedy)
 
 

@@ -66,8 +66,8 @@ def _check_records(study: Path, findings: list[Finding]) -> list[Record]:
             findings.append(
                 Finding(relative, "is not the record that was committed", "Restore the file from a backup.")
             )
-    for relative in sorted(in_catalog):
-        findings.append(Finding(relative, "is in the catalog but not on disk", "Restore the file from a backup."))
+    gone, remedy = "is in the catalog but not on disk", "Restore the file from a backup."
+    findings += [Finding(relative, gone, remedy) for relative in sorted(in_catalog)]
     return records
 
 
@@ -92,17 +92,17 @@ def _check_shards(study: Path, findings: list[Finding]) -> list[ShardInfo]:
                 if problem:
                     findings.append(Finding(relative, *problem))
                 elif row is not None:
-                    info = replace(info, mtime_ns=row["mtime_ns"])  # another time alone (a copied study) is no damage
+                    info = replace(
+                        info, mtime_ns=row["mtime_ns"]
+                    )  # another time alone (a copied study) is no damage
                 intact.append(info)
             advance()
-    for relative in committed:
-        findings.append(Finding(relative, "is in the catalog but not on disk", "Run `hccfeat extract` again."))
+    gone, remedy = "is in the catalog but not on disk", "Run `hccfeat extract` again."
+    findings += [Finding(relative, gone, remedy) for relative in committed]
     return intact
 
 
-def _mismatch(
-    info: ShardInfo, row: dict[str, Any] | None, identities: dict[str, str]
-) -> tuple[str, str] | None:
+def _mismatch(info: ShardInfo, row: dict[str, Any] | None, identities: dict[str, str]) -> tuple[str, str] | None:
     if info.feature_set not in identities:
         return f"belongs to feature set {info.feature_set}, which is not registered", "Delete its folder."
     if info.feature_set_sha256 != identities[info.feature_set]:
@@ -119,7 +119,6 @@ def _check_catalog(study: Path, records: list[Record], shards: list[ShardInfo], 
     with tempfile.TemporaryDirectory(prefix="hccfeat-verify-") as folder:
         fresh = Path(folder) / "catalog.duckdb"
         build_catalog(study, fresh, records, shards)
-        for difference in table_differences(catalog_path(study), fresh):
-            findings.append(
-                Finding(f"catalog table {difference}", "differs from what records and shards say", _REBUILD)
-            )
+        differences = table_differences(catalog_path(study), fresh)
+    problem = "differs from what records and shards say"
+    findings += [Finding(f"catalog table {difference}", problem, _REBUILD) for difference in differences]

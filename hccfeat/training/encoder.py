@@ -117,7 +117,7 @@ def train_encoder(
     recipe : Recipe
         ``encoder``, ``training`` and ``patches.size_px`` are used.
     augment : callable or None
-        Maps float RGB (B, 3, S, S) in 0..1 and a CPU generator to the same shape, on the tensor's device.
+        Maps float RGB (B, 3, S, S) in 0..1 and a generator of the same device to the same shape.
     work : Path
         Folder of the checkpoint and the weights, made if missing; one training at a time.
     device : str

@@ -101,7 +101,7 @@ class EncoderTraining(LightningModule):
         if self.job.augment is not None:
             seed = derived_seed(self.job.recipe.seed, "augment", self.current_epoch, batch_idx, self.global_rank)
             with torch.autocast(rgb.device.type, enabled=False):
-                rgb = self.job.augment(rgb, torch.Generator().manual_seed(seed))
+                rgb = self.job.augment(rgb, torch.Generator(rgb.device).manual_seed(seed))
         return self._loss("train_loss", rgb, labels)
 
     def _loss(self, name: str, rgb: Tensor, labels: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def make_study(
     external: int = 30,
     signal: float = 1.5,
     dimensions: int = 6,
-    images: bool = True,
+    images: bool | pl.DataFrame = True,
     missing: float = 0.05,
     treated: float = 0.2,
     horizon: float | None = 12.0,
@@ -84,8 +84,8 @@ def make_study(
         "patients": patients,
         "indicators": indicators,
         "indicator_names": INDICATORS,
-        "images": frame if images else None,
-        "seen": set(ids[:train]) if images else set(),
+        "images": {True: frame, False: None}[images] if isinstance(images, bool) else images,
+        "seen": set() if images is False else set(ids[:train]),
     }
     return EndpointData(**(facts | changes))
 

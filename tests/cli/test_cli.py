@@ -78,9 +78,7 @@ def test_sql_formats(ingested_study: Path, capsys: pytest.CaptureFixture[str], l
     assert expected in capsys.readouterr().out
 
 
-def test_sql_parquet_needs_a_file(
-    ingested_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sql_parquet_needs_a_file(ingested_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["sql", "SELECT * FROM patient", "--study", str(ingested_study), "--format", "parquet"]
     assert main(base) == 1
     assert "--out" in capsys.readouterr().err

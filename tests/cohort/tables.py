@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hccfeat.cohort.dictionary import CohortDescription, load_dictionary
+from hccfeat.cohort.descriptions import CohortDescription
+from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.ingest import ClinicalTable, validate
 from hccfeat.cohort.readers import read_table
 

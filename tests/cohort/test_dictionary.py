@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from hccfeat.cohort.dictionary import CohortDescription, ColumnMap, OutcomeMap, Variable, load_dictionary
+from hccfeat.cohort.descriptions import CohortDescription, ColumnMap, OutcomeMap, Variable
+from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.config import load_recipe
 from hccfeat.errors import ConfigError, InputError
 

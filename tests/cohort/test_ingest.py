@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hccfeat.cohort.dictionary import CohortDescription, ColumnMap
+from hccfeat.cohort.descriptions import CohortDescription, ColumnMap
 from hccfeat.cohort.ingest import write_rejected
 from hccfeat.errors import InputError
 from tests.cohort.tables import GOOD, ingest, write_table
@@ -136,7 +136,7 @@ def test_half_an_outcome_is_an_error(tmp_path):
 
 
 def test_no_id_column_lists_the_columns(tmp_path):
-    with pytest.raises(InputError, match="lacks the columns patient_id.*ID, age"):
+    with pytest.raises(InputError, match=r"lacks the columns patient_id.*ID, age"):
         ingest(write_table(tmp_path / "c.csv", "1,3", header="ID,age"))
 
 
@@ -181,7 +181,7 @@ def test_the_rejected_rows_file_is_safe_in_a_spreadsheet(tmp_path):
     row = {"cohort": "a", "source_file": "=x.csv", "row_number": 2, "column_name": "", "reason": "no, id"}
     write_rejected(tmp_path / "deep" / "rejected.csv", [row])
     lines = (tmp_path / "deep" / "rejected.csv").read_text().splitlines()
-    assert lines == ["cohort,source_file,row_number,column_name,reason", "a,'=x.csv,2,,\"no, id\""]
+    assert lines == ["cohort,source_file,row_number,column_name,reason", 'a,\'=x.csv,2,,"no, id"']
 
 
 def test_identifiers_do_not_reach_the_reasons(tmp_path):
@@ -189,5 +189,3 @@ def test_identifiers_do_not_reach_the_reasons(tmp_path):
     table = ingest(write_table(tmp_path / "c.csv", *rows, header="patient_id,age,hbsag"))
     assert table.rejected
     assert not any("Secret" in str(row) or "Hidden" in str(row) for row in table.rejected)
-
-

@@ -12,8 +12,10 @@ from hccfeat.errors import AnalysisError
 from hccfeat.stats.discrimination import (
     auroc,
     average_precision,
+    bootstrap_auroc,
     delong_components,
     roc_points,
+    weighted_auroc,
     weighted_average_precision,
 )
 
@@ -113,6 +115,27 @@ def test_weighted_average_precision_equals_that_of_repeated_rows(
     rows = np.repeat(np.arange(len(y)), weights)
     expected = average_precision_score(y[rows], risk[rows])
     assert weighted_average_precision(y, risk)(weights[None].astype(float))[0] == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(labelled_risks(), st.integers(0, 100))
+def test_weighted_auroc_equals_that_of_repeated_rows(case: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    y, risk = case
+    weights = np.random.default_rng(seed).integers(0, 4, size=len(y))
+    weights[[0, 2]] = 1
+    rows = np.repeat(np.arange(len(y)), weights)
+    expected = roc_auc_score(y[rows], risk[rows])
+    assert weighted_auroc(y, risk)(weights[None].astype(float))[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_bootstrap_interval_of_the_auroc_is_about_delongs() -> None:
+    generator = np.random.default_rng(9)
+    y = np.repeat([0, 1], [90, 60])
+    risk = generator.normal(size=150) + 0.8 * y
+    delong, resampled = auroc(y, risk), bootstrap_auroc(y, risk, resamples=2000, seed=1)
+    assert resampled.value == pytest.approx(delong.value, abs=1e-12)
+    assert resampled.upper - resampled.lower == pytest.approx(delong.upper - delong.lower, rel=0.1)
+    assert bootstrap_auroc([0, 0], [1, 2], resamples=100, seed=1).value is None
 
 
 def test_average_precision_names_the_prevalence_and_is_repeatable() -> None:

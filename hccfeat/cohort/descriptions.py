@@ -1,0 +1,179 @@
+"""Typed models of the files in ``data_catalog/``: variables, cohort descriptions and endpoints."""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from hccfeat.config import Frozen
+
+TableFormat = Literal["plain", "gdc", "tcga-cdr"]
+OutcomeName = Literal["recurrence", "os", "dss", "dfi", "pfi"]
+VariableType = Literal["number", "flag", "category", "text"]
+Code = bool | float | str
+
+FORMATS: tuple[TableFormat, ...] = ("plain", "gdc", "tcga-cdr")
+OUTCOMES: tuple[OutcomeName, ...] = ("recurrence", "os", "dss", "dfi", "pfi")
+SQL_TYPES: dict[VariableType, str] = {
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "category": "VARCHAR",
+    "text": "VARCHAR",
+}
+_VARIABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_RESERVED = frozenset({"patient_id", "cohort", "simulated"})
+
+
+class Variable(Frozen):
+    """One clinical variable: what a value means and which values are believed.
+
+    ``coding`` maps the text of a table (case ignored) to the stored value; ``cut`` is the value above
+    which a patient belongs to the upper group in tables of counts.
+    """
+
+    label: str
+    type: VariableType
+    unit: str = ""
+    range: tuple[float, float] | None = Field(None, description="lowest and highest believed value")
+    allowed: tuple[float, ...] | None = Field(None, description="the only numbers possible, for groups and stages")
+    coding: dict[str, Code] = Field(default_factory=dict, description="text in the table = stored value")
+    cut: float | None = Field(None, description="upper group: above this value")
+    factor: float = Field(1.0, gt=0, description="the table's numbers times this are in the unit")
+    indicator: bool = Field(False, description="one of the six clinical indicators of P1")
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.type != "number" and (self.range or self.allowed or self.cut is not None):
+            message = f"range, allowed and cut belong to numbers, not to a {self.type}"
+            raise ValueError(message)
+        if self.range and not self.range[0] < self.range[1]:
+            message = "range is [lowest, highest]"
+            raise ValueError(message)
+        expected = {"number": float, "flag": bool, "category": str, "text": str}[self.type]
+        if any(type(value) is not expected for value in self.coding.values()):
+            message = f"every coding of a {self.type} gives a {expected.__name__}"
+            raise ValueError(message)
+        if self.type == "category" and not self.coding:
+            message = "a category needs a coding"
+            raise ValueError(message)
+        return self
+
+    @property
+    def sql_type(self) -> str:
+        """Type of the column in the catalog: DOUBLE, BOOLEAN or VARCHAR."""
+        return SQL_TYPES[self.type]
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Stored values of a category, in the order of the coding."""
+        return tuple(dict.fromkeys(str(value) for value in self.coding.values()))
+
+
+class VariableFile(Frozen):
+    """The file ``variables.toml``."""
+
+    variable: dict[str, Variable]
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for name in self.variable:
+            if not _VARIABLE_NAME.fullmatch(name) or name in _RESERVED:
+                message = f"variable {name}: use lower-case letters, digits and _, and none of {sorted(_RESERVED)}"
+                raise ValueError(message)
+        return self
+
+
+class ColumnMap(Frozen):
+    """Where a cohort's table holds a variable, and what differs from the dictionary there."""
+
+    column: str
+    optional: bool = Field(False, description="the table may lack the column")
+    unit: str | None = Field(None, description="unit here, if the numbers are not converted")
+    factor: float = Field(1.0, gt=0, description="the table's numbers times this are in the dictionary's unit")
+    range: tuple[float, float] | None = Field(None, description="lowest and highest believed value here")
+    allowed: tuple[float, ...] | None = Field(None, description="the only numbers possible here")
+    coding: dict[str, Code] = Field(default_factory=dict, description="own texts; the dictionary's stay known")
+    cut: float | None = Field(None, description="upper group: above this value")
+    note: str = Field("", description="for readers of the data dictionary and the report")
+
+    def applied_to(self, variable: Variable) -> Variable:
+        """Return the variable as this cohort records it.
+
+        A new ``allowed`` or ``range`` replaces both of the dictionary's, because a source that records
+        groups says nothing about the measured range.
+        """
+        changes: dict[str, object] = {"coding": {**variable.coding, **self.coding}, "factor": self.factor}
+        if self.allowed is not None or self.range is not None:
+            changes |= {"allowed": self.allowed, "range": self.range, "cut": self.cut}
+        if self.cut is not None:
+            changes["cut"] = self.cut
+        if self.unit is not None:
+            changes["unit"] = self.unit
+        return Variable.model_validate(variable.model_dump() | changes)
+
+
+class OutcomeMap(Frozen):
+    """Where a cohort's table holds an outcome; ``same_as`` copies another outcome of the cohort."""
+
+    event: str = Field("", description="column of the event flag")
+    time: str = Field("", description="column of the time")
+    time_if_event: str | None = Field(None, description="time column of patients with the event, if it differs")
+    coding: dict[str, bool] = Field(default_factory=dict, description="event texts other than 0 and 1")
+    same_as: OutcomeName | None = Field(None, description="copy this other outcome instead")
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.same_as) == bool(self.event and self.time):
+            message = "give event and time, or same_as"
+            raise ValueError(message)
+        return self
+
+
+class RowRule(Frozen):
+    """Rows whose ``column`` holds one of ``values``."""
+
+    column: str
+    values: tuple[str, ...]
+
+
+class Companion(Frozen):
+    """A second file that lies beside the clinical table and adds columns by the patient id."""
+
+    file: str
+    id_column: str
+
+
+class CohortDescription(Frozen):
+    """How to read one cohort's clinical table."""
+
+    title: str = Field("", description="for the report")
+    source: str = Field("", description="where the data come from")
+    note: str = Field("", description="what a reader of the report must know")
+    aliases: tuple[str, ...] = Field((), description="other cohort names that mean this description")
+    format: TableFormat = "plain"
+    simulated: bool = Field(False, description="the data are not real")
+    id_column: str = Field("patient_id", description="column of patient ids")
+    time_unit: Literal["months", "days"] = Field("months", description="unit of survival times in the table")
+    minimum_follow_up_months: float | None = Field(
+        None, gt=0, description="patients alive and recurrence-free at a last contact before it leave the endpoints"
+    )
+    missing: tuple[str, ...] = Field((), description="texts that mean missing here, beside the usual ones")
+    columns: dict[str, ColumnMap] = Field(default_factory=dict, description="by variable of the dictionary")
+    outcomes: dict[OutcomeName, OutcomeMap] = Field(default_factory=dict, description="by name of the outcome")
+    keep: RowRule | None = Field(None, description="rows of this cohort; others are another study's")
+    prefer: RowRule | None = Field(None, description="with many rows per patient: the ones to believe")
+    redacted: RowRule | None = Field(None, description="patients whose outcomes are withdrawn")
+    companions: tuple[Companion, ...] = Field((), description="tab-separated files beside the table")
+
+
+class Endpoint(Frozen):
+    """An endpoint as data: what is predicted, until when, and who leaves (PAPERS 1.5 rows 27, 27b, 30)."""
+
+    label: str
+    outcome: OutcomeName = "recurrence"
+    death: OutcomeName | None = "os"
+    horizon_months: float | None = Field(None, gt=0)
+    died_before_horizon: Literal["exclude", "negative"] = "exclude"
+    exclusion: str

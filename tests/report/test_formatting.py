@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hccfeat.report.formatting import (
+    count,
+    fixed,
+    flat_facts,
+    interval,
+    joined,
+    metric_label,
+    model_label,
+    p_value,
+    public_facts,
+    significant,
+    with_interval,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((1.06004, "1.060"), (0.99964, "0.9996"), (0.99996, "1.000"), (12.3456, "12.35"), (1234.5, "1234")),
+        *((0.0, "0"), (123456.0, "123456"), (1.5e9, "1.500e+09"), (-0.55123, "-0.5512"), (2e-7, "2.000e-07")),
+        *((None, "–"), (float("nan"), "–"), (float("inf"), "∞"), (float("-inf"), "-∞")),
+    ],
+)
+def test_four_significant_digits(value: float | None, text: str) -> None:
+    assert significant(value) == text
+
+
+@given(st.floats(1e-12, 1e12) | st.floats(-1e12, -1e-12))
+def test_significant_digits_are_close_to_the_value(value: float) -> None:
+    assert float(significant(value)) == pytest.approx(value, rel=5.1e-4)
+
+
+def test_intervals_and_p_values() -> None:
+    assert with_interval(0.7123, 0.6, 0.8) == "0.71 (0.60–0.80)"
+    assert with_interval(0.7123, None, 0.8) == "0.71"
+    assert interval(-1.0, 2.0, 1) == "-1.0 to 2.0"
+    assert interval(0.0, float("inf"), 1) == "0.0–∞"
+    assert [p_value(p) for p in (0.00099, 0.001, 0.0499, None)] == ["<0.001", "0.001", "0.050", "–"]
+    assert fixed(None) == "–"
+
+
+def test_names_have_printed_forms_and_unknown_ones_stay() -> None:
+    assert [metric_label(m) for m in ("auprc", "c_index", "brier_score")] == ["AUPR", "C-index", "brier score"]
+    assert [model_label(m) for m in ("pps_mlp", "my_net")] == ["PPS-MLP", "my_net"]
+    assert (count(1, "image"), count(1200, "image")) == ("1 image", "1,200 images")
+    assert [joined(words) for words in ([], ["a"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a, b and c",
+    ]
+
+
+def test_facts_never_list_patients() -> None:
+    facts = public_facts({"patients_trained": ["a", "b"], "folds": {"seen": {"x"}}, "vectors": [[1, 2], [3, 4]]})
+    assert facts == {"patients_trained": 2, "folds": {"seen": 1}, "vectors": [[1, 2], [3, 4]]}
+    assert flat_facts({"b": {"x": None, "y": True}, "a": 0.1}) == [("a", "0.1"), ("b.x", "none"), ("b.y", "yes")]

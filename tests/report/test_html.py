@@ -1,0 +1,222 @@
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hccfeat.analysis.results import GroupComparison, Metric, StudyReport, SurvivalCurve
+from hccfeat.report import write_report
+from hccfeat.report.html import render
+from hccfeat.report.twin import twin_files
+from hccfeat.report.view import BANNER
+from tests.report.sample import clinical_report, full_report
+
+ROOT = Path(__file__).resolve().parents[2]
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page; mistakes of nesting are collected."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.mistakes: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.mistakes += [f"{tag} is not closed" for tag in self.open]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.mistakes.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        return [found[name] for _, found in self.elements if name in found]
+
+
+def page_of(report: StudyReport) -> str:
+    return render(report, twin_files(report))
+
+
+def test_page_is_well_formed_with_unique_ids_and_living_links(written: dict[str, Path]) -> None:
+    for path in written.values():
+        page = Page(path.read_text(encoding="utf-8"))
+        assert page.mistakes == []
+        ids = page.attributes("id")
+        assert len(ids) == len(set(ids))
+        local = [href[1:] for href in page.attributes("href") if href.startswith("#")]
+        assert set(local) <= set(ids)
+        named = " ".join(page.attributes("aria-labelledby")).split()
+        assert set(named) <= set(ids)
+
+
+def test_nothing_comes_from_the_network(written: dict[str, Path]) -> None:
+    for path in written.values():
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?:|//cdn|@import", text)
+        page = Page(text)
+        assert all(source.startswith("data:image/") for source in page.attributes("src"))
+        assert all(re.match(r"#|data:|data/[a-z_]+\.(csv|json)$", href) for href in page.attributes("href"))
+        assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+
+
+def test_policy_forbids_loading_and_names_the_script(full_text: str) -> None:
+    page = Page(full_text)
+    policy = next(a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'")
+    assert "img-src data:" in policy
+    script = re.search(r"<script>(.*)</script>", full_text, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+
+
+def test_markup_in_names_stays_text(written: dict[str, Path]) -> None:
+    text = written["hostile"].read_text(encoding="utf-8")
+    page = Page(text)
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert not [name for _, found in page.elements for name in found if name.startswith("on")]
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 30
+    assert "$x_1$" in text
+
+
+def test_simulated_data_say_so_everywhere(full_text: str) -> None:
+    assert f'<div class="banner" role="alert">{BANNER}</div>' in full_text
+    figures = re.findall(r'<figure class="card.*?</figure>', full_text, re.DOTALL)
+    assert len(figures) > 10
+    for figure in figures:
+        assert BANNER in figure[figure.index("<figcaption>") :]
+        assert ">SIMULATED DATA</text>" in figure
+    assert "<title>[SIMULATED]" in full_text
+
+
+def test_real_data_are_not_called_simulated(written: dict[str, Path]) -> None:
+    body = written["clinical"].read_text(encoding="utf-8").split("</style>", 1)[1]
+    assert "simulated" not in body.lower()
+
+
+def test_clinical_cohort_says_that_there_are_no_images(written: dict[str, Path]) -> None:
+    text = written["clinical"].read_text(encoding="utf-8")
+    assert text.count("There are no images in this cohort") >= 3
+    assert "Apparent figures only" in text
+    assert 'class="chip caution">Apparent only' in text
+    assert "Coefficients: li2014" in text
+    assert "1.061" in text  # four significant digits
+
+
+def test_held_out_rows_come_first_and_apparent_rows_are_grey(full_text: str) -> None:
+    start = full_text.index('id="e0-1y-summary"')
+    summary = full_text[start : full_text.index("</table>", start)]
+    order = [
+        summary.index(place)
+        for place in ("internal, held out", "external cohort", "internal, apparent: not evidence of performance")
+    ]
+    assert order == sorted(order)
+    assert 'class="muted' not in summary[: order[2]]
+    rows = summary[order[2] :].split("<tr>")[1:]
+    assert len(rows) == 5
+    assert all('class="muted' in row for row in rows)
+
+
+def test_figures_print_the_numbers_of_the_tables(full_text: str) -> None:
+    roc = full_report().endpoints[0].rocs[5]
+    assert (roc.model, roc.split) == ("pps_mlp", "held_out")
+    assert f"PPS-MLP  {roc.auroc:.2f} (" in full_text
+    assert f'<span class="estimate">{roc.auroc:.3f}</span>' in full_text
+
+
+def test_no_row_about_one_patient(full: Path) -> None:
+    for path in [full, *(full.parent / "data").iterdir()]:
+        assert "SECRET" not in path.read_text(encoding="utf-8")
+
+
+def test_lists_of_patients_become_counts() -> None:
+    report = clinical_report()
+    report.feature_set = {"name": "x-1", "patients_trained": ["internal/SECRET1", "internal/SECRET2"]}
+    report.settings = {"seen_patients": ["internal/SECRET3"]}
+    files = twin_files(report)
+    text = render(report, files)
+    assert "SECRET" not in text + "".join(files.values())
+    assert "2 patients trained the encoder" in text
+
+
+def test_equal_reports_give_equal_bytes(full: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from hccfeat.report import write_report;"
+        "from tests.report.sample import full_report; write_report(Path(sys.argv[1]), full_report())"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path / "m")}
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "again"], env=environment, cwd=ROOT, check=False)
+    assert done.returncode == 0
+    names = sorted(path.relative_to(full.parent) for path in full.parent.rglob("*") if path.is_file())
+    assert len(names) > 10
+    for name in names:
+        assert (tmp_path / "again" / name).read_bytes() == (full.parent / name).read_bytes(), name
+
+
+def test_typical_size_is_below_one_megabyte(full: Path) -> None:
+    assert full.stat().st_size < 1_048_576
+
+
+def test_empty_study_still_reads() -> None:
+    report = replace(
+        clinical_report(), endpoints=[], cohorts=[], attrition=[], baseline=[], settings={}, versions={}
+    )
+    text = page_of(report)
+    assert "No endpoint was analysed" in text
+    assert Page(text).mistakes == []
+
+
+def test_numbers_that_cannot_be_had_are_dashes_with_a_reason() -> None:
+    report = clinical_report()
+    result = report.endpoints[0]
+    row = Metric("final", "li2014", "held_out", "new", "auroc", None, None, None, 4, 0, "one class")
+    result.metrics = [row, replace(row, metric="c_index", estimate=float("nan"), lower=float("nan"))]
+    none = np.zeros(0)
+    curve = SurvivalCurve("low risk", none, none, none, none, none, none.astype(int), 0, 0, None)
+    result.groups = [
+        GroupComparison("new", "li2014", "held_out", float("nan"), (curve, curve), None, None, "no events")
+    ]
+    result.rocs = []
+    result.hazard_ratios = [
+        replace(result.hazard_ratios[0], hr=1e9, lower=0.0, upper=float("inf"), p=None),
+        replace(result.hazard_ratios[0], hr=0.0, lower=0.0, upper=0.1),
+    ]
+    text = page_of(report)
+    assert 'title="one class">–</span>' in text
+    assert "no log-rank test" in text
+    assert Page(text).mistakes == []
+    assert ">nan" not in text.lower()
+
+
+def test_a_full_disk_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = write_report(tmp_path, clinical_report())
+    before = page.read_bytes()
+
+    def full_disk(path: Path, *_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(tmp_path, full_report())
+    assert page.read_bytes() == before
+    assert not list(tmp_path.rglob("*.tmp"))
