@@ -31,7 +31,7 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
     Advance
         Call it after each finished step: the bar counts finished work only.
     """
-    if _quiet:
+    if _quiet or total == 0:
 
         def ignore(steps: int = 1, *, note: str = "") -> None:
             del steps, note

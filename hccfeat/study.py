@@ -43,7 +43,7 @@ class AnalyzeSummary:
     report: Path
     simulated: bool
     headline: list[dict[str, Any]] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
+    notices: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass

@@ -53,18 +53,17 @@ class AnalyzeRun:
         """AUROC of every model that was judged on patients it had not seen; apparent where there is none."""
         rows = [metric for result in self.results for metric in result.metrics if metric.metric == "auroc"]
         fair = [metric for metric in rows if metric.split != "apparent"] or rows
-        names = ("endpoint", "cohort", "split", "model", "estimate", "lower", "upper", "n", "events")
+        names = ("endpoint", "cohort", "split", "model", "estimate", "lower", "upper", "n", "events", "method")
         return [{name: asdict(metric)[name] for name in names} for metric in fair]
 
-    def notices(self) -> list[str]:
-        """Cautions of all endpoints, each once."""
-        texts = [
-            f"{notice.title}: {notice.text}"
+    def notices(self) -> list[dict[str, str]]:
+        """Cautions of all endpoints; the report explains each."""
+        return [
+            {"endpoint": result.endpoint, "level": notice.level, "title": notice.title, "text": notice.text}
             for result in self.results
             for notice in result.notices
             if notice.level != "info"
         ]
-        return list(dict.fromkeys(texts))
 
 
 def analyze(study: Path, config: StudyConfig, request: AnalyzeRequest) -> AnalyzeRun:

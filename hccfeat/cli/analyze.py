@@ -33,7 +33,9 @@ def analyze(
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge the prognostic models of an endpoint; write the report and the result tables."""
-    from hccfeat.cli.output import print_json, print_rows
+    from collections import Counter
+
+    from hccfeat.cli.output import headline_rows, print_json, print_rows
     from hccfeat.study import open_study
 
     summary = open_study(study).analyze(
@@ -45,7 +47,8 @@ def analyze(
         return
     if summary.simulated:
         typer.echo("SIMULATED DATA: these numbers say nothing about patients.")
-    print_rows("Discrimination (AUROC, 95 % interval)", summary.headline)
-    for notice in summary.notices:
-        typer.echo(f"Note: {notice}")
+    print_rows("Discrimination", headline_rows(summary.headline))
+    titles = Counter(f"{notice['endpoint']}: {notice['title']}" for notice in summary.notices)
+    for title in titles:
+        typer.echo(f"Caution, {title}")
     typer.echo(f"Report: {summary.report}")

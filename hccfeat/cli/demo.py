@@ -19,13 +19,13 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
 ) -> None:
     """Run everything on a small simulated cohort: simulate, init, ingest, extract, analyze."""
-    from hccfeat.cli.output import print_rows
+    from hccfeat.cli.output import headline_rows, print_rows
     from hccfeat.demo import run_demo
 
     result = run_demo(destination, preset=preset, seed=seed)
     typer.echo("SIMULATED DATA: these numbers say nothing about patients.")
     print_rows("The study", result.facts)
-    print_rows("1-year recurrence (AUROC, 95 % interval)", result.headline)
+    print_rows("Recurrence within one year", headline_rows(result.headline))
     print_rows("Time", result.seconds)
     typer.echo(
         f"Study:  {result.study}\nReport: {result.report}\n"

@@ -31,6 +31,27 @@ def print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
     Console().print(table)
 
 
+def headline_rows(headline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Fold each AUROC and its interval into one cell, for a table that fits a narrow terminal."""
+    return [
+        {
+            "endpoint": row["endpoint"],
+            "judges": f"{row['cohort']}, {row['split'].replace('_', ' ')}",
+            "model": row["model"],
+            "AUROC (95 % interval)": _interval(row["estimate"], row["lower"], row["upper"]),
+            "n": row["n"],
+            "events": row["events"],
+        }
+        for row in headline
+    ]
+
+
+def _interval(estimate: float | None, lower: float | None, upper: float | None) -> str:
+    if estimate is None:
+        return "none"
+    return f"{estimate:.3f}" if lower is None else f"{estimate:.3f} ({lower:.3f} to {upper:.3f})"
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""

@@ -1,10 +1,14 @@
-"""Running tasks in this process or in a pool of processes; a lost worker never takes the others along."""
+"""Running tasks in this process or in a pool of processes; a lost worker never takes the others along.
+
+Every image is embedded by one thread, because the bits of a convolution depend on the number of threads that share
+it: so any number of workers gives equal digests, and the cores are kept busy by several images at a time.
+"""
 
 import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from hccfeat.errors import FailureKind
@@ -25,16 +29,15 @@ def run_tasks(tasks: Sequence[EmbedTask], workers: int) -> Iterator[Outcome]:
     tasks : sequence of EmbedTask
         In the order to start them.
     workers : int
-        0 or 1 runs in this process; more start that many processes.
+        0 runs in this process, one image per core at a time; more start that many processes.
 
     Yields
     ------
     Outcome
         One per task, in order of completion.
     """
-    if workers <= 1:
-        for task in tasks:
-            yield embed_image(task)
+    if workers == 0:
+        yield from _run_threads(tasks, available_cores())
         return
     waiting = list(reversed(tasks))
     losses: Counter[str] = Counter()
@@ -47,10 +50,29 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _run_threads(tasks: Sequence[EmbedTask], threads: int) -> Iterator[Outcome]:
+    from hccfeat.training.threads import pinned_threads
+
+    with pinned_threads(1), ThreadPoolExecutor(threads) as pool:
+        waiting = list(reversed(tasks))
+        running: set[Future[Outcome]] = set()
+        while waiting or running:
+            while waiting and len(running) <= threads:
+                running.add(pool.submit(embed_image, waiting.pop()))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _run_pool(waiting: list[EmbedTask], workers: int, losses: Counter[str]) -> Iterator[Outcome]:
     """Run one pool until the work is done or a worker dies; unfinished tasks go back to ``waiting``."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         running: dict[Future[Outcome], EmbedTask] = {}
         while waiting or running:
             try:

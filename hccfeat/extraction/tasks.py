@@ -5,6 +5,7 @@ returns metadata only, so that it runs in this process, in a process pool or on 
 """
 
 import errno
+import threading
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -49,7 +50,6 @@ class EmbedTask:
     weights_sha256: str
     recipe: Recipe
     device: str
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ def embed_image(task: EmbedTask) -> Outcome:
         The published shard's facts, or the typed failure.
     """
     from hccfeat.training.embed import embed
-    from hccfeat.training.threads import pinned_threads
 
     source = task.source
     try:
@@ -93,9 +92,9 @@ def embed_image(task: EmbedTask) -> Outcome:
         check_unchanged(source)
         image = prepared_image(task.study, source, task.recipe, device=task.device, keep=False)
         prepared = time.perf_counter()
-        with pinned_threads(task.threads):
+        with _ENCODER_LOCK:
             module = _encoder(task.recipe.model_dump_json(), task.weights, task.weights_sha256)
-            vectors, _ = embed(module, image.patches, device=task.device)
+        vectors, _ = embed(module, image.patches, device=task.device)
         embedded = time.perf_counter()
         info = write_shard(task.study, _shard(task, image, vectors))
         seconds = {
@@ -143,6 +142,9 @@ def failure_kind(error: BaseException) -> FailureKind:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return FailureKind.DISK_FULL
     return FailureKind.UNKNOWN
+
+
+_ENCODER_LOCK = threading.Lock()
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from hccfeat.config import Recipe, StudyConfig
 from hccfeat.errors import AnalysisError, HccfeatError, InputError
 from hccfeat.extraction import feature_sets, provenance
 from hccfeat.extraction.encoder import plan_training, train
-from hccfeat.extraction.executors import available_cores, run_tasks
+from hccfeat.extraction.executors import run_tasks
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.plan import plan, sources
 from hccfeat.extraction.tasks import EmbedTask, Failure, Source
@@ -230,11 +230,10 @@ class _Session:
 
     def _tasks(self, feature_set: FeatureSet, todo: Sequence[Source]) -> list[EmbedTask]:
         weights = self.study / "models" / feature_set.name / "weights.safetensors"
-        threads = max(1, available_cores() // max(1, self.options.workers))
         return [
             EmbedTask(
                 self.study, source, feature_set.name, feature_set.sha256, weights,
-                feature_set.weights_sha256, feature_set.recipe, self.device, threads,
+                feature_set.weights_sha256, feature_set.recipe, self.device,
             )
             for source in todo
         ]  # fmt: skip

@@ -18,6 +18,9 @@ _LIBRARIES = (
     "statsmodels",
 )
 
+# Parts of a method that belong to one estimate and not to its model.
+_OF_ONE_NUMBER = re.compile(r"95 %|^no interval|resamples|^\d+/\d+|^\d+ of \d+ |^no patient")
+
 
 def methods_text(report: StudyReport) -> list[str]:
     """Return the methods as plain paragraphs, ready to paste into a manuscript.
@@ -86,7 +89,7 @@ def _described(result: EndpointResult, model: str) -> str:
     """Return what a model is, from the method of its first metric, in brackets."""
     method = next((m.method for m in result.metrics if m.model == model), "")
     parts = [part.strip() for part in method.split(";")[1:]]
-    own = [part for part in parts if part and not re.search(r"interval|bootstrap|resampl|lack an? ", part)]
+    own = [part for part in parts if part and not _OF_ONE_NUMBER.search(part)]
     return f" ({', '.join(own)})" if own else ""
 
 

@@ -60,6 +60,7 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
         "banner": BANNER if report.simulated else "",
         "facts": _facts(report, len(set(models))),
         "notices": study_notices(report),
+        "cautions": caution_titles(report),
         "endpoints": [endpoint_view(e, i, styles, report.simulated) for i, e in enumerate(report.endpoints)],
         "has_images": _images(report) > 0,
         "no_images": NO_IMAGES,
@@ -79,19 +80,23 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def study_notices(report: StudyReport) -> list[dict[str, Any]]:
-    """Return what a reader must know first: notices about the study, then the endpoints' warnings."""
+def study_notices(report: StudyReport) -> list[Notice]:
+    """Return what a reader must know first: notices about the study, and every endpoint's stops."""
     own = [*_simulated(report), *_without_images(report), *_judges(report)]
-    links: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for result in report.endpoints:
+        own += [replace(n, title=f"{result.label}: {n.title}") for n in result.notices if n.level == "stop"]
+    rank = {"stop": 0, "caution": 1, "info": 2}
+    return sorted(own, key=lambda notice: rank[notice.level])
+
+
+def caution_titles(report: StudyReport) -> list[dict[str, Any]]:
+    """Return the titles of the endpoints' cautions, each once, with links to where the text stands."""
+    links: dict[str, dict[tuple[str, str], None]] = {}
     for index, result in enumerate(report.endpoints):
         for notice in result.notices:
-            if notice.level != "info":
-                link = (f"endpoint-{index}", result.label)
-                links.setdefault((notice.level, notice.title, notice.text), []).append(link)
-    rows: list[dict[str, Any]] = [{"notice": notice, "links": []} for notice in own]
-    rows += [{"notice": Notice(*key), "links": found} for key, found in links.items()]  # type: ignore[arg-type]
-    rank = {"stop": 0, "caution": 1, "info": 2}
-    return sorted(rows, key=lambda row: rank[row["notice"].level])
+            if notice.level == "caution":
+                links.setdefault(notice.title, {}).setdefault((f"endpoint-{index}", result.label))
+    return [{"title": title, "links": list(found)} for title, found in links.items()]
 
 
 def _simulated(report: StudyReport) -> list[Notice]:

@@ -1,7 +1,7 @@
 """``hccfeat simulate``: a simulated study as the files a hospital would hand over, and its truth beside them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from hccfeat.errors import InputError
 from hccfeat.files import write_text_atomically
-from hccfeat.progress import progress_bar
+from hccfeat.progress import Advance, progress_bar
 from hccfeat.simulation.cohort import COHORTS, Cohort, simulate_patients
 from hccfeat.simulation.files import write_csv, write_png, write_pyramid, write_tiff
-from hccfeat.simulation.looks import draw_look
+from hccfeat.simulation.looks import Look, draw_look
 from hccfeat.simulation.oracle import oracle, population_ceiling
 from hccfeat.simulation.parameters import Parameters, load_parameters
 from hccfeat.simulation.rendering import Field, enlarged, render
@@ -58,6 +58,15 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class _Truth:
+    """Rows of the truth, filled as the images are rendered."""
+
+    patients: list[Row] = field(default_factory=list)
+    images: list[Row] = field(default_factory=list)
+    patches: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class PlannedImage:
     """One image to render: ``patient`` counts from 0, ``number`` from 1."""
 
@@ -89,35 +98,44 @@ def simulate(dest: Path, preset: str, seed: int, overrides: dict[str, float | in
         raise InputError("--seed", f"{seed} is negative", "Give 0 or a positive whole number.")
     parameters = load_parameters(preset, overrides)
     _claim(dest, parameters, seed, overrides or {})
-    patients: list[Row] = []
-    images: list[Row] = []
-    patches: list[Row] = []
+    known = _Truth()
     figures: dict[str, Any] = {"simulated": True, "preset": preset, "seed": seed}
     cohorts: dict[str, CohortFiles] = {}
     total = sum(parameters.size(name).images for name in COHORTS)
     with progress_bar("Rendering images", total) as advance:
         for name in COHORTS:
-            cohort = simulate_patients(parameters, seed, name)
-            plan = plan_images(parameters, cohort, seed)
-            signals: list[list[float]] = [[] for _ in range(len(cohort))]
-            manifest: list[Row] = []
-            for image in plan:
-                row, grid, file = _deliver_image(dest, parameters, cohort, image, seed)
-                signals[image.patient].append(row["signal"])
-                manifest.append(file)
-                images.append(row)
-                patches.extend(grid)
-                advance()
-            cohorts[name] = _deliver_tables(dest, parameters, cohort, manifest, seed)
-            patients.extend(patient_rows(cohort))
-            figures[name] = oracle(cohort, np.array([np.mean(s) if s else np.nan for s in signals]))
+            cohorts[name], figures[name] = _deliver_cohort(dest, parameters, seed, name, known, advance)
     figures["population"] = {f"{count}_images": population_ceiling(parameters, count) for count in (1, 2)}
     truth = dest / "truth"
-    write_csv(truth / "patients.csv", patients)
-    write_csv(truth / "images.csv", images)
-    write_csv(truth / "patches.csv", patches)
+    write_csv(truth / "patients.csv", known.patients)
+    write_csv(truth / "images.csv", known.images)
+    write_csv(truth / "patches.csv", known.patches)
     write_text_atomically(truth / "oracle.json", json.dumps(figures, indent=1) + "\n")
     return Delivery(dest, cohorts["internal"], cohorts["external"], truth, figures)
+
+
+def _deliver_cohort(
+    dest: Path, parameters: Parameters, seed: int, name: str, known: _Truth, advance: Advance
+) -> tuple[CohortFiles, dict[str, Any]]:
+    """Write one cohort, add to what is known, and return its files and the oracle's figures."""
+    cohort = simulate_patients(parameters, seed, name)
+    signals: list[list[float]] = [[] for _ in range(len(cohort))]
+    manifest: list[Row] = []
+    for image in plan_images(parameters, cohort, seed):
+        row, grid, line = _deliver_image(dest, parameters, cohort, image, seed)
+        signals[image.patient].append(row["signal"])
+        manifest.append(line)
+        known.images.append(row)
+        known.patches.extend(grid)
+        advance()
+    known.patients.extend(patient_rows(cohort))
+    folder = dest / name
+    write_csv(folder / "clinical.csv", clinical_rows(parameters, cohort, seed))
+    write_csv(folder / "manifest.csv", manifest)
+    files = CohortFiles(
+        name, folder / "clinical.csv", folder / "slides", folder / "manifest.csv", len(cohort), len(manifest)
+    )
+    return files, oracle(cohort, np.array([np.mean(s) if s else np.nan for s in signals]))
 
 
 def _claim(dest: Path, parameters: Parameters, seed: int, overrides: dict[str, float | int]) -> None:
@@ -164,26 +182,26 @@ def _deliver_image(
 ) -> tuple[Row, list[Row], Row]:
     """Render and write one image; return its truth, its patches' truth and its line in the manifest."""
     name, size = cohort.name, parameters.size(cohort.name)
-    field, look = render_image(parameters, cohort, image, seed)
+    rendered, look = render_image(parameters, cohort, image, seed)
     pyramid = name == "external"
     as_tiff = pyramid or image.patient % 3 == 2
     file = f"{image.stem}.{'tif' if as_tiff else 'png'}"
     path = dest / name / "slides" / file
     if pyramid:
-        write_pyramid(path, field.rgb, size.mpp)
+        write_pyramid(path, rendered.rgb, size.mpp)
     elif as_tiff:
-        write_tiff(path, field.rgb, size.mpp)
+        write_tiff(path, rendered.rgb, size.mpp)
     else:
-        write_png(path, field.rgb)
+        write_png(path, rendered.rgb)
     image_id = f"{name}/{image.stem}"
     patient = str(cohort.patient_id[image.patient])
     known = (image_id, f"{name}/{patient}", name)
-    grid = patch_rows(*known, size.mpp, parameters.sizes.patch_um, field)
+    grid = patch_rows(*known, size.mpp, parameters.sizes.patch_um, rendered)
     line = {"file": file, "patient_id": patient, "mpp": size.mpp}
-    return image_row(*known, file, size.mpp, look, field), grid, line
+    return image_row(*known, file, size.mpp, look, rendered), grid, line
 
 
-def render_image(parameters: Parameters, cohort: Cohort, image: PlannedImage, seed: int) -> tuple[Field, Any]:
+def render_image(parameters: Parameters, cohort: Cohort, image: PlannedImage, seed: int) -> tuple[Field, Look]:
     """Render one image from its own random numbers, so that any order gives the same pixels."""
     code, size = COHORTS.index(cohort.name), parameters.size(cohort.name)
     patient_rng = np.random.default_rng([seed, code, 3, image.patient])
@@ -192,14 +210,12 @@ def render_image(parameters: Parameters, cohort: Cohort, image: PlannedImage, se
     look = draw_look(parameters, cohort.name, float(cohort.aggressiveness[image.patient] + noise), rng)
     scanner = parameters.scanners[cohort.name]
     side_um = size.width_px * size.mpp
-    field = render(side_um, size.render_mpp, look, parameters.tissue, scanner, rng, slide=code == 1)
-    return enlarged(field, size.width_px), look
+    rendered = render(side_um, size.render_mpp, look, parameters.tissue, scanner, rng, slide=code == 1)
+    return enlarged(rendered, size.width_px), look
 
 
-def _deliver_tables(
-    dest: Path, parameters: Parameters, cohort: Cohort, manifest: list[Row], seed: int
-) -> CohortFiles:
-    """Write clinical.csv (with a few values missing) and manifest.csv of one cohort."""
+def clinical_rows(parameters: Parameters, cohort: Cohort, seed: int) -> list[Row]:
+    """The rows of ``clinical.csv``: what the hospital knows, with a few values missing."""
     rng = np.random.default_rng([seed, COHORTS.index(cohort.name), 5])
     missing = {name: rng.random(len(cohort)) < share for name, share in parameters.missing.items()}
     rows = []
@@ -215,12 +231,7 @@ def _deliver_tables(
         row["os_event"] = int(cohort.os_event[i])
         row["simulated"] = 1
         rows.append(row)
-    folder = dest / cohort.name
-    write_csv(folder / "clinical.csv", rows)
-    write_csv(folder / "manifest.csv", manifest)
-    return CohortFiles(
-        cohort.name, folder / "clinical.csv", folder / "slides", folder / "manifest.csv", len(cohort), len(manifest)
-    )
+    return rows
 
 
 def _shown(value: Any, parameters: Parameters, name: str) -> str:

@@ -15,6 +15,10 @@ from hccfeat.units import Level0Px, MicronsPerPx
 
 THUMBNAIL_BLOCK_PX = 2048
 """Side of a block of the stored level from which a thumbnail is made: 16 MB at a time."""
+DAMAGED_BLOCK_PX = 128
+"""Around damage, blocks are quartered down to this side."""
+MOST_FAILURES = 200
+"""From then on a block that cannot be read is given up whole: each failure opens the file again."""
 LEVEL_TOLERANCE = 1.01
 """A stored level at most 1 % coarser than asked for serves."""
 
@@ -133,13 +137,24 @@ class Slide(ABC):
         unread = np.zeros((height, width), bool)
         stored = max(d for d in self.info.level_downsamples if d <= max(1.0, downsample * LEVEL_TOLERANCE))
         step = max(1, int(THUMBNAIL_BLOCK_PX * stored / downsample))
-        for top in range(0, height, step):
-            for left in range(0, width, step):
-                bottom, right = min(top + step, height), min(left + step, width)
-                try:
-                    rgb[top:bottom, left:right] = self._shrunk(left, top, right, bottom, downsample)
-                except SlideError:
+        smallest = DAMAGED_BLOCK_PX * stored / downsample
+        boxes = [
+            (left, top, min(left + step, width), min(top + step, height))
+            for top in range(0, height, step)
+            for left in range(0, width, step)
+        ]
+        failures = 0
+        while boxes:
+            box = boxes.pop()
+            left, top, right, bottom = box
+            try:
+                rgb[top:bottom, left:right] = self._shrunk(*box, downsample)
+            except SlideError:
+                failures += 1
+                if failures > MOST_FAILURES or max(right - left, bottom - top) <= max(smallest, 1.0):
                     unread[top:bottom, left:right] = True
+                else:
+                    boxes.extend(_quarters(*box))
         if unread.all():
             problem = "no part of the image can be read"
             raise SlideError(FailureKind.UNREADABLE, str(self.path), problem, "Copy or scan the slide again.")
@@ -151,6 +166,12 @@ class Slide(ABC):
         height = max(1, min(round(bottom * downsample), self.info.height) - y)
         image = self._region(x, y, width, height, downsample)
         return np.asarray(_resized(image, right - left, bottom - top))
+
+
+def _quarters(left: int, top: int, right: int, bottom: int) -> list[tuple[int, int, int, int]]:
+    x, y = (left + right) // 2, (top + bottom) // 2
+    boxes = [(left, top, x, y), (x, top, right, y), (left, y, x, bottom), (x, y, right, bottom)]
+    return [box for box in boxes if box[0] < box[2] and box[1] < box[3]]
 
 
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -14,9 +14,9 @@ from hccfeat.store.schema import (
     KEYS,
     RECORD_TABLES,
     add_clinical_columns,
-    columns_by_table,
     create_vector_tables,
     refresh_views,
+    table_columns,
 )
 from hccfeat.store.shards import ShardInfo
 from hccfeat.store.vectors import realign_vectors, write_image_vectors
@@ -54,13 +54,12 @@ def apply_record(connection: duckdb.DuckDBPyConnection, record: Record, study: P
     added = add_clinical_columns(
         connection, record.about.get("clinical_columns", {}), record.about.get("clinical_descriptions")
     )
-    tables = columns_by_table(connection)
     for table, values in record.replaces.items():
-        _delete_rows(connection, table, values, tables[table])
+        _delete_rows(connection, table, values)
     for table, rows in record.tables.items():
         if table == "extraction_failure":
             _forget_failures(connection, rows)
-        insert_rows(connection, table, rows, tables[table])
+        insert_rows(connection, table, rows)
         _check_key(connection, table)
     for row in record.tables.get("feature_set", []):
         create_vector_tables(connection, row["feature_set"], row["dim"])
@@ -104,17 +103,11 @@ def apply_shards(connection: duckdb.DuckDBPyConnection, infos: Sequence[ShardInf
                 f"DELETE FROM {table} WHERE feature_set = ? AND image_id IN (SELECT unnest(?::VARCHAR[]))",
                 [feature_set, ids],
             )
-        columns = columns_by_table(connection)
-        insert_rows(connection, "shard", [_shard_row(shards[image_id]) for image_id in ids], columns["shard"])
+        insert_rows(connection, "shard", [_shard_row(shards[image_id]) for image_id in ids])
         write_image_vectors(connection, feature_set, [shards[image_id] for image_id in ids])
 
 
-def insert_rows(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    rows: Sequence[Mapping[str, Any]],
-    columns: Mapping[str, str],
-) -> None:
+def insert_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows by column name; columns that no row names become NULL.
 
     Raises
@@ -124,6 +117,7 @@ def insert_rows(
     """
     if not rows:
         return
+    columns = table_columns(connection, table)
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays = {}
     for name in names:
@@ -143,13 +137,11 @@ def insert_rows(
         connection.execute(f'INSERT INTO "{table}" ({listed}) SELECT {listed} FROM incoming')
     except (duckdb.ConstraintException, duckdb.ConversionException) as error:
         raise StoreError(f"table {table}", f"refuses a row ({error})", "Correct the value.") from error
-    finally:
-        connection.unregister("incoming")
+    connection.unregister("incoming")
 
 
-def _delete_rows(
-    connection: duckdb.DuckDBPyConnection, table: str, values: Mapping[str, str], columns: Mapping[str, str]
-) -> None:
+def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, values: Mapping[str, str]) -> None:
+    columns = table_columns(connection, table)
     conditions, parameters = [], []
     for column, value in values.items():
         if column in columns:

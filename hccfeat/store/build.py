@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -55,14 +55,46 @@ def _is_read_only(connection: duckdb.DuckDBPyConnection) -> bool:
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit at the end, or roll back."""
-    connection.execute("BEGIN")
+    """Commit at the end, or roll back.
+
+    Raises
+    ------
+    StoreError
+        If the catalog cannot be written (a full disk).
+    """
     try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+        connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(duckdb.Error):  # a connection that cannot roll back is closed without a commit
+                connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+    except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
+        raise _not_written(error) from error
+
+
+def checkpoint(connection: duckdb.DuckDBPyConnection) -> None:
+    """Move what is committed from the log into the catalog file.
+
+    Raises
+    ------
+    StoreError
+        If the catalog cannot be written (a full disk); what is committed stays in the log.
+    """
+    try:
+        connection.execute("CHECKPOINT catalog")
+    except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
+        raise _not_written(error) from error
+
+
+def _not_written(error: duckdb.Error) -> StoreError:
+    return StoreError(
+        "the catalog",
+        f"could not be written ({str(error).splitlines()[0]})",
+        "Make room on the disk and run the command again; shards and records that were written are kept.",
+    )
 
 
 def build_catalog(

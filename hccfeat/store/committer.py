@@ -12,7 +12,16 @@ import polars as pl
 
 from hccfeat.errors import StoreError, StudyBusyError
 from hccfeat.store.apply import apply_record, apply_shards
-from hccfeat.store.build import attach, batches, detach, found_shards, publish, remake_catalog, transaction
+from hccfeat.store.build import (
+    attach,
+    batches,
+    checkpoint,
+    detach,
+    found_shards,
+    publish,
+    remake_catalog,
+    transaction,
+)
 from hccfeat.store.findings import Finding
 from hccfeat.store.lock import WriterLock
 from hccfeat.store.names import catalog_path, private_catalog_path, shard_files
@@ -76,7 +85,7 @@ class Committer:
         try:
             self.publish()
             clean = True
-        except (OSError, duckdb.Error) as problem:
+        except (OSError, StoreError, duckdb.Error) as problem:
             if error is None:
                 raise _full_disk(self.study, problem) from problem
             error.add_note(f"The readers' copy of the catalog could not be published either ({problem}).")
@@ -137,9 +146,15 @@ class Committer:
         record = new_record(self.study, kind, name, tables, replaces, about)
         with transaction(self.connection):
             apply_record(self.connection, record, self.study)
-            publish_record(record)
+            try:
+                publish_record(record)
+            except OSError as error:
+                problem = f"could not be written ({error.strerror or error})"
+                raise StoreError(
+                    str(record.path), problem, "Make room on the disk and run the command again."
+                ) from error
         self._dirty = True
-        self.connection.execute("CHECKPOINT catalog")  # keeps changes of tables out of the log
+        checkpoint(self.connection)  # keeps changes of tables out of the log
         return record.path
 
     def adopt(self, shards: Sequence[ShardInfo]) -> None:
@@ -254,7 +269,7 @@ class Committer:
             record = read_record(path)
             with transaction(self.connection):
                 apply_record(self.connection, record, self.study)
-            self.connection.execute("CHECKPOINT catalog")
+            checkpoint(self.connection)
             self._dirty = True
 
     def _out_of_order(self) -> bool:

@@ -1,7 +1,9 @@
 """Query results as text and files."""
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -75,10 +77,15 @@ def _table(frame: pl.DataFrame) -> str:
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     """Nested columns as JSON text, which CSV can hold."""
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    texts = []
-    for name in nested:
-        inner = frame.select(name).to_struct("s").struct.json_encode()
-        # {"name":[...]} -> [...]
-        texts.append(inner.str.json_decode(pl.Struct({name: pl.String})).struct.field(name).alias(name))
+    texts = [
+        pl.Series(
+            name, [None if value is None else _json(value) for value in frame[name].to_list()], dtype=pl.String
+        )
+        for name, dtype in frame.schema.items()
+        if dtype.is_nested()
+    ]
     return frame.with_columns(texts)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -47,7 +47,12 @@ USUAL_VARIABLES = {
 }
 """Clinical columns that view ``patient_clinical`` always has, so that a worked query runs on every study."""
 
+OUTCOMES = ("recurrence", "os", "dss", "dfi", "pfi")
+"""Values of ``outcome.outcome`` that view ``patient_outcome`` shows side by side."""
+
 PLACEHOLDER_DIM = 128
+"""Length of vectors where there is no feature set yet: P1's."""
+
 _COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -96,7 +101,7 @@ def add_clinical_columns(
     StoreError
         If a name or type is not usable, or the column is there with another type.
     """
-    present = columns_by_table(connection)["clinical"]
+    present = table_columns(connection, "clinical")
     added = False
     for name, kind in columns.items():
         if not _COLUMN_NAME.fullmatch(name) or name in ("patient_id", "cohort") or kind not in COLUMN_TYPES:
@@ -127,6 +132,12 @@ def refresh_views(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(Template(text).safe_substitute(columns=_clinical_columns(tables["clinical"])))
 
 
+def table_columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """Column types of one table, in column order."""
+    rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", [table]).fetchall()
+    return dict(rows)
+
+
 def columns_by_table(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
     """Column types of every table of the catalog, in column order."""
     found: dict[str, dict[str, str]] = {}
@@ -141,8 +152,11 @@ def columns_by_table(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[st
 
 
 def _clinical_columns(present: Mapping[str, str]) -> str:
-    # Treatment also is a column of table patient, which is the one that counts.
-    own = [f'    c."{name}",' for name in present if name not in ("patient_id", "treatment")]
+    # Treatment also is a column of table patient, and outcomes have a table: those count.
+    elsewhere = {"patient_id", "treatment"} | {
+        f"{name}_{part}" for name in OUTCOMES for part in ("months", "event")
+    }
+    own = [f'    c."{name}",' for name in present if name not in elsewhere]
     absent = [f"    NULL::{kind} AS {name}," for name, kind in USUAL_VARIABLES.items() if name not in present]
     return "\n".join(own + absent)
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Shard:
     skipped_status : ndarray of uint8, shape (M,)
         Why: 1 background, 2 read error, 3 blank, 4 blurred, 5 not sampled.
     attributes : dict
-        Provenance; ``docs/layout.md`` lists the names that reach the catalog.
+        Provenance; ``docs/layout.md`` lists the names that reach the catalog. NaN means missing.
     """
 
     image_id: str
@@ -132,3 +133,9 @@ def plain_attribute(value: Any) -> Attribute:
     if isinstance(value, str | int | float):
         return value
     raise StoreError("shard attribute", f"{value!r} is not text, integer or float", "Store a scalar.")
+
+
+def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Attribute]:
+    """Attributes as they are stored: a number that is not finite is missing, so it is left out."""
+    plain = {name: plain_attribute(value) for name, value in attributes.items()}
+    return {name: value for name, value in plain.items() if not isinstance(value, float) or isfinite(value)}

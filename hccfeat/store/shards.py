@@ -21,6 +21,7 @@ from hccfeat.store.shard_types import (
     check_arrays,
     content_digest,
     plain_attribute,
+    plain_attributes,
 )
 
 __all__ = ["Shard", "ShardInfo", "check_shard", "content_digest", "read_shard", "shard_path", "write_shard"]
@@ -122,7 +123,7 @@ def _file_image(shard: Shard, digest: str) -> bytes:
 
     Made in memory: when a write to the disk fails, the HDF5 library can take the process down with it.
     """
-    attributes = {name: plain_attribute(value) for name, value in shard.attributes.items()}
+    attributes = plain_attributes(shard.attributes)
     facts = {
         "encoding-type": ENCODING_TYPE,
         "encoding-version": ENCODING_VERSION,
@@ -203,7 +204,7 @@ def _info(path: Path, shard: Shard, digest: str) -> ShardInfo:
         skipped=len(shard.skipped_status),
         mean=vectors.mean(axis=0).astype(np.float32) if len(vectors) else empty,
         sd=vectors.std(axis=0).astype(np.float32) if len(vectors) else empty,
-        attributes={name: plain_attribute(value) for name, value in shard.attributes.items()},
+        attributes=plain_attributes(shard.attributes),
         feature_set_sha256=shard.feature_set_sha256,
         skipped_by_status={int(code): int(count) for code, count in zip(codes, counts, strict=True)},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -14,11 +14,9 @@ from hccfeat.models import Encoder, create
 from hccfeat.models.weights import load_weights, read_metadata, save_tensors, weights_sha256
 from hccfeat.training.data import TrainingImage, check_images, fingerprint, hold_out
 from hccfeat.training.devices import resolve_device, resolve_precision
+from hccfeat.training.job import Best, Job
 from hccfeat.training.seeds import derived_seed
 from hccfeat.training.threads import pinned_threads
-
-if TYPE_CHECKING:
-    from hccfeat.training.loop import Best
 
 Augment = Callable[[torch.Tensor, torch.Generator | None], torch.Tensor]
 WEIGHTS_FILE = "weights.safetensors"
@@ -149,7 +147,7 @@ def train_encoder(
     identity = _identity(kept, recipe, precision, devices)
     weights = work / WEIGHTS_FILE
     if not _finished(weights, identity):
-        from hccfeat.training.loop import Job, fit
+        from hccfeat.training.loop import fit
 
         work.mkdir(parents=True, exist_ok=True)
         with pinned_threads(threads), _own_random_state():
@@ -165,6 +163,7 @@ def train_encoder(
                 device=target,
                 devices=devices,
                 workers=workers,
+                threads=threads,
                 precision=precision,
                 progress=progress,
             )
@@ -183,7 +182,7 @@ def train_encoder(
     )
 
 
-def _publish(weights: Path, best: "Best", recipe: Recipe, identity: str) -> None:
+def _publish(weights: Path, best: Best, recipe: Recipe, identity: str) -> None:
     about = {
         "kind": "encoder",
         "encoder": recipe.encoder.name,

@@ -81,7 +81,9 @@ def test_sorting_theme_and_saving_work(full: Path, tmp_path: Path) -> None:
       heads[1].querySelector("button").click();
       document.getElementById("theme").click();
       let saved = "";
-      HTMLAnchorElement.prototype.click = function () { saved = this.download + "|" + decodeURIComponent(this.href); };
+      HTMLAnchorElement.prototype.click = function () {
+        saved = this.download + "|" + decodeURIComponent(this.href);
+      };
       document.querySelector(".save button").click();
       document.body.dataset.seen = JSON.stringify({ up, down: values().join(" "), sort: heads[1].ariaSort,
         theme: document.documentElement.dataset.theme, name: saved.split("|")[0],

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hccfeat.analysis.results import GroupComparison, Metric, StudyReport, SurvivalCurve
+from hccfeat.analysis.results import GroupComparison, Metric, Notice, StudyReport, SurvivalCurve
 from hccfeat.report import write_report
 from hccfeat.report.html import render
 from hccfeat.report.twin import twin_files
@@ -217,6 +217,19 @@ def test_a_full_disk_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "write_text", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        write_report(tmp_path, full_report())
+        write_report(tmp_path, replace(clinical_report(), title="another"))
     assert page.read_bytes() == before
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_cautions_are_named_on_top_and_told_in_their_section() -> None:
+    report = clinical_report()
+    long = "risk per SD of some model: only 1 event; " * 12
+    report.endpoints[0].notices = [Notice("caution", "Few events", long), Notice("stop", "No judges", "None.")]
+    text = page_of(report)
+    top, section = text.split('<section id="cohorts">')
+    assert '<b>Few events</b> (<a href="#endpoint-0">Recurrence at last follow-up</a>)' in top
+    assert long not in top
+    assert long in section
+    assert "Recurrence at last follow-up: No judges." in top
+    assert 'class="chip stop">Stop' in section

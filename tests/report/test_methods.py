@@ -34,3 +34,15 @@ def test_who_trained_the_encoder() -> None:
     facts = {"patients_trained": 10, "patients_stopped": 1, "patients_selected": 0}
     assert encoder_text(facts).startswith("10 patients trained and 1 patient stopped the encoder")
     assert encoder_text(None) == encoder_text({"name": "x"}) == ""
+
+
+def test_a_model_is_described_by_its_own_part_of_the_method() -> None:
+    report = clinical_report()
+    method = (
+        "AUROC; 95 % interval of DeLong, patient level; unpenalised logistic regression on 6 raw indicators, "
+        "fitted on 227 complete cases (0 labelled patients lack an indicator); 3 of 73 patients lack an indicator"
+    )
+    report.endpoints[0].metrics = [replace(report.endpoints[0].metrics[0], method=method)]
+    text = "\n".join(methods_text(report))
+    described = "unpenalised logistic regression on 6 raw indicators, fitted on 227 complete cases"
+    assert f"Clinical logistic ({described} (0 labelled patients lack an indicator))." in text

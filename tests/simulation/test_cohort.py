@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest, ks_2samp, spearmanr
+from scipy.stats import ks_2samp, kstest, spearmanr
 
 from hccfeat.simulation.cohort import Cohort, simulate_patients
 from hccfeat.simulation.parameters import load_parameters
@@ -51,7 +51,7 @@ def test_aggressiveness_is_standard_normal_and_drives_the_indicators(large: Coho
     for name, positive in positives(large).items():
         difference = large.aggressiveness[positive].mean() - large.aggressiveness[~positive].mean()
         if abs(parameters.indicators[name].loading) >= 0.1:
-            assert difference * parameters.indicators[name].loading > 0.05, name
+            assert difference > 0.1, name
 
 
 def test_treatment_is_drawn_with_the_stated_probability(large: Cohort) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from hccfeat.errors import InputError
 from hccfeat.files import sha256_of_file
-from hccfeat.simulation import Delivery, simulate
+from hccfeat.simulation import Delivery, load_parameters, simulate, simulate_patients
+from hccfeat.simulation.deliver import CLINICAL_COLUMNS, clinical_rows
 from tests.simulation.conftest import SMALL
 
 COLUMNS = (
@@ -146,6 +147,9 @@ def test_foreign_folders_are_refused_and_left_alone(delivery: Delivery, tmp_path
 
 
 def test_missing_values_come_at_about_their_rate() -> None:
-    from hccfeat.simulation.parameters import load_parameters
-
-    assert load_parameters("tiny").missing == {"alt": 0.02, "afp": 0.02}
+    parameters = load_parameters("tiny", {"patients": 3000})
+    table = clinical_rows(parameters, simulate_patients(parameters, 1), 1)
+    for name in CLINICAL_COLUMNS:
+        assert np.mean([row[name] == "" for row in table]) == pytest.approx(
+            parameters.missing.get(name, 0.0), abs=0.008
+        )

@@ -15,7 +15,7 @@ SIDE = 160.0
 
 def look(signal: float, seed: int = 0, **changes: object) -> Look:
     drawn = draw_look(PARAMETERS, "internal", signal, np.random.default_rng(seed))
-    return replace(drawn, **({name: False for name in (*DEFECTS, "glass")} | changes))
+    return replace(drawn, **(dict.fromkeys((*DEFECTS, "glass"), False) | changes))
 
 
 @cache

@@ -36,7 +36,7 @@ def _blobs(rgb: np.ndarray) -> np.ndarray:
     if tissue.sum() < 500:
         return np.zeros(3)
     values = density[tissue]
-    dark = (density > np.median(values) + 0.25 * (np.percentile(values, 99) - np.median(values)) * 2) & tissue
+    dark = (density > (np.median(values) + np.percentile(values, 99)) / 2) & tissue
     areas = np.bincount(label(dark)[0].ravel())[1:]
     areas = areas[areas > 8]
     if not areas.size:

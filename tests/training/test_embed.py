@@ -11,12 +11,12 @@ from hccfeat.training.embed import embed
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     torch.manual_seed(0)
-    return create("cnn_sasm", input_px=32, csa_heads=1)
+    return create("cnn_sasm", input_px=64, csa_heads=2)
 
 
 @pytest.fixture(scope="module")
 def patches() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (7, 32, 32, 3), np.uint8)
+    return np.random.default_rng(0).integers(0, 255, (7, 64, 64, 3), np.uint8)
 
 
 def test_shapes_types_and_batches(encoder: Encoder, patches: np.ndarray) -> None:
@@ -25,7 +25,7 @@ def test_shapes_types_and_batches(encoder: Encoder, patches: np.ndarray) -> None
     assert (probabilities.shape, probabilities.dtype) == ((7,), np.float32)
     assert ((probabilities > 0) & (probabilities < 1)).all()
     whole, _ = embed(encoder, patches)
-    np.testing.assert_allclose(vectors, whole, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(vectors, whole, rtol=1e-4, atol=1e-6)
     again, _ = embed(encoder.train(), patches)
     assert np.array_equal(whole, again)
     assert not encoder.training

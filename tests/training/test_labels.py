@@ -1,6 +1,7 @@
 """Denoised recurrence labels (PAPERS 1.5 rows 13 to 16)."""
 
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_subsets_are_nested_and_the_whole_is_everybody(
         return denoised_subset(ids, relapsed, months, fraction, deaths=deaths, deaths_only=deaths_only)
 
     subsets = [take(fraction) for fraction in SUBSETS]
-    for smaller, larger in zip(subsets, subsets[1:], strict=False):
+    for smaller, larger in pairwise(subsets):
         assert set(smaller.ids) <= set(larger.ids)
     assert subsets[-1].ids == tuple(sorted(ids))
 

@@ -18,8 +18,8 @@ def test_patient_mean_counts_images_not_patches() -> None:
 
 def test_probabilities_of_stored_vectors_equal_those_of_their_pixels() -> None:
     torch.manual_seed(0)
-    encoder = create("cnn_sasm", input_px=32, csa_heads=1)
-    patches = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), np.uint8)
+    encoder = create("cnn_sasm", input_px=64, csa_heads=2)
+    patches = np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3), np.uint8)
     vectors, probabilities = embed(encoder, patches)
     encoder.train()
     np.testing.assert_allclose(recurrence_probabilities(encoder, vectors), probabilities, rtol=1e-6)

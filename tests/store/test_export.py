@@ -1,0 +1,51 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hccfeat.errors import QueryError
+from hccfeat.store.export import as_text, write_frame
+
+FRAME = pl.DataFrame(
+    {"name": ["ä", None], "n": [1, 2], "v": np.array([[1.5, 2], [3, 4]], dtype=np.float32), "l": [["x", "y"], []]}
+)
+
+
+def test_csv_holds_vectors_as_json_lists() -> None:
+    frame = pl.read_csv(io.StringIO(as_text(FRAME, "csv")))
+    assert frame["n"].to_list() == [1, 2]
+    assert [json.loads(text) for text in frame["v"]] == [[1.5, 2.0], [3.0, 4.0]]
+    assert [json.loads(text) for text in frame["l"]] == [["x", "y"], []]
+
+
+def test_json() -> None:
+    assert json.loads(as_text(FRAME, "json"))[0] == {"name": "ä", "n": 1, "v": [1.5, 2.0], "l": ["x", "y"]}
+
+
+def test_table() -> None:
+    text = as_text(FRAME)
+    assert "ä" in text
+    assert text.endswith("2 rows\n")
+    assert as_text(FRAME.head(1)).endswith("1 row\n")
+    assert "first and last 50" in as_text(pl.DataFrame({"a": range(150)}))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json", "table"])
+def test_files(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out"
+    write_frame(FRAME, kind, path)
+    if kind == "parquet":
+        assert pl.read_parquet(path).equals(FRAME)
+    else:
+        assert path.read_text() == as_text(FRAME, kind)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_cannot_be_printed() -> None:
+    with pytest.raises(QueryError, match="--out"):
+        as_text(FRAME, "parquet")
+    with pytest.raises(QueryError, match="table, csv, json, parquet"):
+        as_text(FRAME, "xlsx")

@@ -1,0 +1,137 @@
+"""Every worked query runs: on a full study with the right answers, on an empty and on a clinical-only one."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hccfeat.store.committer import Committer
+from hccfeat.store.session import named_queries, named_query, run_sql
+from tests.store.builder import cohort_tables
+
+COOKBOOK = Path(__file__).resolve().parents[2] / "docs" / "sql-cookbook.md"
+NAMES = list(named_queries())
+
+
+def ask(study: Path, name: str) -> pl.DataFrame:
+    return run_sql(study, named_query(name))
+
+
+@pytest.fixture(scope="module")
+def bare_studies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    empty, clinical = (tmp_path_factory.mktemp(name) for name in ("empty", "clinical"))
+    with Committer(empty):
+        pass
+    with Committer(clinical) as committer:
+        tables = cohort_tables(images=0)
+        other = [{"patient_id": row["patient_id"], "stage": 1.0, "bclc": 2.0} for row in tables["patient"]]
+        rows = {name: tables[name] for name in ("cohort", "patient", "outcome")}
+        columns = {"stage": "DOUBLE", "bclc": "DOUBLE"}
+        committer.record("ingest", "li", {**rows, "clinical": other}, about={"clinical_columns": columns})
+    return [empty, clinical]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_on_every_study(read_study: Path, bare_studies: list[Path], name: str) -> None:
+    full = ask(read_study, name)
+    assert full.height > 0 or name == "patients_without_embeddings"
+    assert not [column for column in full.columns if full[column].dtype == pl.Null]
+    for study in bare_studies:
+        assert ask(study, name).columns == full.columns
+
+
+def test_mean_pps_by_bclc(read_study: Path) -> None:
+    frame = ask(read_study, "mean_pps_by_bclc")
+    assert frame["bclc"].to_list() == ["0", "A", "B", "not recorded"]
+    assert frame["patients"].to_list() == [2, 1, 1, 1]
+    vectors = run_sql(
+        read_study, "SELECT mean FROM patient_pps WHERE patient_id IN ('internal/P000', 'internal/P004')"
+    )
+    expected = vectors["mean"].to_numpy().mean(axis=0)
+    np.testing.assert_allclose(np.array(frame["mean_pps"][0]), expected, rtol=1e-5)
+    np.testing.assert_allclose(frame["mean_of_dimensions"][0], expected.mean(), rtol=1e-4)
+
+
+def test_nearest_images(read_study: Path) -> None:
+    frame = ask(read_study, "nearest_images")
+    images = run_sql(read_study, "SELECT image_id, mean FROM image_pps ORDER BY image_id")
+    vectors = images["mean"].to_numpy()
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    order = np.argsort(-(unit[1:] @ unit[0]))
+    assert frame["image_id"].to_list() == [images["image_id"][int(i) + 1] for i in order]
+    assert frame["given_image"].unique().to_list() == ["internal/P000_1"]
+
+
+def test_patients_without_embeddings(study: Path) -> None:
+    with Committer(study) as committer:
+        tables = cohort_tables("external", patients=3, images=1)
+        tables["image"] = tables["image"][:2]
+        tables["image"][1] |= {"status": "failed", "reason": "no_mpp"}
+        tables["clinical"] = []
+        committer.record("ingest", "external", tables)
+        row = {"feature_set": "pps-1", "image_id": "external/P000_1", "kind": "timeout", "message": "slow"}
+        committer.record("runs", "x", {"extraction_failure": [row]})
+    frame = ask(study, "patients_without_embeddings")
+    assert dict(frame.select("patient_id", "reason").rows()) == {
+        "external/P000": "extraction failed: timeout",
+        "external/P001": "image unusable: no_mpp",
+        "external/P002": "no image",
+    }
+
+
+def test_coverage_by_cohort(read_study: Path) -> None:
+    row = ask(read_study, "coverage_by_cohort").to_dicts()[0]
+    assert (row["patients"], row["images"], row["embedded"], row["excluded"], row["missing"]) == (5, 10, 9, 1, 0)
+    assert row["percent_embedded"] == 90.0
+
+
+def test_skipped_patches(read_study: Path) -> None:
+    row = ask(read_study, "skipped_patches").to_dicts()[0]
+    assert (row["usable"], row["background"], row["blurred"], row["excluded_images"]) == (54, 20, 10, 1)
+
+
+def test_recurrence_by_vascular_invasion(read_study: Path) -> None:
+    frame = ask(read_study, "recurrence_by_vascular_invasion")
+    assert dict(frame.select("vascular_invasion", "recurrences").rows()) == {"false": 2, "true": 1}
+    assert dict(frame.select("vascular_invasion", "patients").rows()) == {"false": 3, "true": 2}
+
+
+def test_results_of_the_latest_run(study: Path) -> None:
+    from tests.store.builder import add_results
+
+    with Committer(study) as committer:
+        add_results(committer, "analyze-0")
+    assert run_sql(study, "SELECT DISTINCT run_id FROM latest_metric")["run_id"].to_list() == ["analyze-1"]
+    assert ask(study, "latest_hazard_ratios")["hr"].to_list() == [1.9]
+    row = ask(study, "apparent_vs_held_out").to_dicts()[0]
+    assert (row["apparent"], row["held_out"], round(row["optimism"], 6)) == (0.81, 0.7, 0.11)
+    assert ask(study, "highest_risks")["risk"].to_list() == [0.2, 0.1, 0.0]
+
+
+def test_missing_clinical_values(read_study: Path) -> None:
+    frame = ask(read_study, "missing_clinical_values")
+    missing = dict(frame.select("variable", "missing").rows())
+    assert (missing["afp"], missing["alt"], missing["age"], missing["bclc"]) == (1, 1, 0, 1)
+
+
+def test_patients_seen_by_encoders(read_study: Path) -> None:
+    assert ask(read_study, "patients_seen_by_encoders").rows() == [("pps-1", "trained", "frozen", "train", 1)]
+
+
+def test_stain_vectors(read_study: Path) -> None:
+    row = ask(read_study, "stain_vectors").to_dicts()[0]
+    assert (row["images"], row["h_red"], row["e_green"], row["fits_not_accepted"]) == (10, 0.56, 0.8, 0)
+
+
+def test_the_cookbook_names_every_worked_query() -> None:
+    text = COOKBOOK.read_text(encoding="utf-8")
+    assert not [name for name in NAMES if f"`{name}`" not in text]
+
+
+@pytest.mark.parametrize("number", range(len(re.findall(r"```sql\n(.*?)```", COOKBOOK.read_text(), re.DOTALL))))
+def test_every_statement_of_the_cookbook_runs(read_study: Path, bare_studies: list[Path], number: int) -> None:
+    statement = re.findall(r"```sql\n(.*?)```", COOKBOOK.read_text(encoding="utf-8"), re.DOTALL)[number]
+    for study in (read_study, *bare_studies):
+        run_sql(study, statement)

@@ -1,0 +1,208 @@
+import threading
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from hccfeat.errors import QueryError, StoreError
+from hccfeat.store.committer import Committer
+from hccfeat.store.session import named_queries, named_query, run_sql
+from tests.store.builder import make_study
+
+REFUSED = {
+    "copy out": "COPY patient TO '{out}/x.csv'",
+    "copy query out": "COPY (SELECT 1) TO '{out}/x.parquet' (FORMAT parquet)",
+    "copy in": "COPY patient FROM '/etc/passwd'",
+    "export": "EXPORT DATABASE '{out}/dump'",
+    "import": "IMPORT DATABASE '{out}'",
+    "attach": "ATTACH '{out}/x.duckdb'",
+    "attach the private catalog": "ATTACH '{study}/.hccfeat/catalog.duckdb' AS p",
+    "detach": "DETACH catalog",
+    "use": "USE memory",
+    "read csv": "SELECT * FROM read_csv('/etc/passwd')",
+    "read text": "SELECT * FROM read_text('/etc/passwd')",
+    "read blob": "SELECT * FROM read_blob('{study}/hccfeat.toml')",
+    "file as table": "SELECT * FROM '/etc/passwd'",
+    "parquet": "SELECT * FROM read_parquet('{out}/*.parquet')",
+    "parquet metadata": "SELECT * FROM parquet_metadata('/etc/passwd')",
+    "json": "SELECT * FROM read_json('{study}/records/ingest/000001-internal.json')",
+    "sniff": "SELECT * FROM sniff_csv('/etc/passwd')",
+    "glob": "SELECT * FROM glob('/etc/*')",
+    "parent folder": "SELECT * FROM read_text('../../etc/passwd')",
+    "other database": "SELECT * FROM read_duckdb('{study}/catalog.duckdb')",
+    "http": "SELECT * FROM read_csv('https://example.org/x.csv')",
+    "install": "INSTALL httpfs",
+    "load": "LOAD httpfs",
+    "environment": "SELECT getenv('HOME')",
+    "secrets": "SELECT * FROM duckdb_secrets()",
+    "set": "SET enable_external_access = true",
+    "reset": "RESET lock_configuration",
+    "pragma": "PRAGMA enable_external_access",
+    "call": "CALL pragma_version()",
+    "create": "CREATE TABLE x AS SELECT 1",
+    "create temporary": "CREATE TEMP TABLE x AS SELECT 1",
+    "create macro": "CREATE MACRO f(a) AS a",
+    "insert": "INSERT INTO cohort (cohort) VALUES ('x')",
+    "update": "UPDATE clinical SET afp = 1",
+    "delete": "DELETE FROM patient",
+    "delete in a with": "WITH d AS (DELETE FROM patient RETURNING *) SELECT * FROM d",
+    "drop": "DROP TABLE patient",
+    "alter": "ALTER TABLE patient ADD COLUMN x INT",
+    "vacuum": "VACUUM",
+    "checkpoint": "CHECKPOINT",
+    "begin": "BEGIN",
+    "prepare": "PREPARE p AS SELECT 1",
+    "explain analyze copy": "EXPLAIN ANALYZE COPY patient TO '{out}/x.csv'",
+    "explain delete": "/* a */ EXPLAIN (ANALYZE) DELETE FROM patient",
+    "second statement": "SELECT 1; COPY patient TO '{out}/x.csv'",
+    "python variable": "SELECT * FROM local_frame",
+}
+
+
+@pytest.mark.parametrize("probe", REFUSED)
+def test_the_sandbox_refuses(read_study: Path, tmp_path: Path, probe: str) -> None:
+    local_frame = pl.DataFrame({"a": [1]})  # noqa: F841 (a Python variable that SQL must not see)
+    before = {path: path.stat().st_mtime_ns for path in read_study.rglob("*")}
+    with pytest.raises(QueryError) as caught:
+        run_sql(read_study, REFUSED[probe].format(out=tmp_path, study=read_study))
+    assert caught.value.remedy.endswith((".", ">."))
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir()), "nothing may be written"
+    assert {path: path.stat().st_mtime_ns for path in read_study.rglob("*")} == before
+
+
+ALLOWED = {
+    "select": "SELECT count(*) AS n FROM patient",
+    "from": "FROM cohort",
+    "with": "WITH a AS (SELECT 1 AS x) SELECT * FROM a",
+    "values": "VALUES (1, 2)",
+    "show": "SHOW TABLES",
+    "describe": "DESCRIBE patient",
+    "summarize": "SUMMARIZE clinical",
+    "explain": "EXPLAIN SELECT * FROM patient",
+    "explain analyze": "explain analyze SELECT * FROM patient",
+    "pivot": "PIVOT outcome ON outcome USING max(months) GROUP BY patient_id",
+    "comments": "-- which\nSELECT 1 AS x; -- end\n/* done */",
+    "quoted words": "SELECT 'COPY x TO y; DROP' AS text",
+    "window": "SELECT patient_id, row_number() OVER (ORDER BY patient_id) FROM patient",
+    "json": "SELECT recipe->>'$.name' AS name FROM feature_set",
+    "similarity": "SELECT array_cosine_similarity(a.mean, b.mean) FROM image_pps a, image_pps b LIMIT 3",
+}
+
+
+@pytest.mark.parametrize("probe", ALLOWED)
+def test_the_sandbox_allows(read_study: Path, probe: str) -> None:
+    assert run_sql(read_study, ALLOWED[probe]).height > 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "problem", "remedy"),
+    [
+        ("SELECT * FROM patients", "patients does not exist", "SHOW TABLES"),
+        ("SELECT ag FROM clinical", '"ag" not found', "DESCRIBE"),
+        ("SELEC 1", "syntax error", "spelling"),
+        ("SELECT cast('x' AS INT)", "Could not convert", "TRY_CAST"),
+        ("SELECT avg(mean) FROM image_pps", "No function matches", "DESCRIBE"),
+        ("SELECT * FROM patient WHERE cohort = ?", "parameter", "Correct"),
+        ("", "is empty", "exactly one"),
+        ("-- nothing", "is empty", "exactly one"),
+        ("SELECT 1; SELECT 2", "2 statements", "exactly one"),
+        ("COPY patient TO 'x'", "type COPY", "read-only"),
+        ("SELECT * FROM read_text('/etc/passwd')", "outside the catalog", "read-only"),
+        ("SELECT a.patient_id, b.patient_id FROM patient a, patient b", "", ""),
+    ],
+)
+def test_messages_say_what_to_do(read_study: Path, sql: str, problem: str, remedy: str) -> None:
+    if not problem:
+        assert len(run_sql(read_study, sql).columns) == 2
+        return
+    with pytest.raises(QueryError) as caught:
+        run_sql(read_study, sql)
+    assert problem in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert not caught.value.problem.endswith(".")
+
+
+def test_runaway_query_is_stopped(read_study: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(QueryError, match=r"longer than 0\.3 seconds"):
+        run_sql(
+            read_study, "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b", timeout_s=0.3
+        )
+    assert time.monotonic() - started < 10
+    assert run_sql(read_study, "SELECT 1 AS x", timeout_s=30)["x"][0] == 1
+
+
+def test_settings_are_locked_before_the_statement_runs(read_study: Path) -> None:
+    frame = run_sql(
+        read_study,
+        "SELECT name, value FROM duckdb_settings() WHERE name IN "
+        "('enable_external_access', 'lock_configuration', 'autoinstall_known_extensions') ORDER BY name",
+    )
+    assert frame["value"].to_list() == ["false", "false", "true"]
+
+
+def test_sessions_run_side_by_side_and_while_a_committer_works(study: Path) -> None:
+    heights: list[int] = []
+
+    def ask() -> None:
+        for _ in range(3):
+            heights.append(run_sql(study, "SELECT * FROM patch_pps_1").height)  # noqa: PERF401
+
+    with Committer(study):
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert heights == [54] * 9
+
+
+def test_patch_tables(read_study: Path) -> None:
+    frame = run_sql(
+        read_study, "SELECT * FROM patch_pps_1 WHERE image_id = 'internal/P001_1' AND x >= 448 ORDER BY x"
+    )
+    assert frame["x"].to_list() == [448, 672, 896, 1120]
+    assert frame.schema["vector"] == pl.Array(pl.Float32, 8)
+    joined = run_sql(
+        read_study,
+        "SELECT p.x, array_distance(p.vector, i.mean) AS d FROM patch_pps p JOIN image_pps i USING (image_id) "
+        "WHERE p.image_id = 'internal/P001_1'",
+    )
+    assert joined.height == 6
+    with pytest.raises(QueryError, match="patch_pps_9 does not exist"):
+        run_sql(read_study, "SELECT * FROM patch_pps_9")
+
+
+def test_a_missing_shard_is_a_clear_error(study: Path) -> None:
+    (study / "features" / "pps-1" / "internal" / "P001_1.h5").unlink()
+    with pytest.raises(QueryError, match="hccfeat verify"):
+        run_sql(study, "SELECT * FROM patch_pps_1")
+
+
+def test_a_study_without_catalog(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="hccfeat init"):
+        run_sql(tmp_path, "SELECT 1")
+
+
+def test_worked_queries_have_names_and_titles() -> None:
+    titles = named_queries()
+    assert len(titles) >= 8
+    assert all(title.endswith("?") or "?" in title for title in titles.values())
+    with pytest.raises(QueryError, match="Worked queries: apparent_vs_held_out"):
+        named_query("nonsense")
+    assert named_query("nearest-images") == named_query("nearest_images")
+
+
+def test_many_sessions_leave_no_noise(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    study = make_study(tmp_path / "study", results=False)
+    code = (
+        "import sys; from pathlib import Path; from hccfeat.store.session import run_sql\n"
+        "for i in range(15): run_sql(Path(sys.argv[1]), 'SELECT count(*) FROM patch_pps_1')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
