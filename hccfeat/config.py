@@ -47,12 +47,16 @@ class QualityRecipe(Frozen):
     min_tissue_fraction: float = Field(0.05, ge=0, le=1, description="an image with less has lost its tissue")
     max_blurred_fraction: float = Field(0.5, ge=0, le=1, description="an image with more is out of focus")
     min_focus: float = Field(
-        0.0, ge=0, description="variance of the Laplacian of OD below which a patch is blurred"
+        0.002, ge=0, description="variance of the Laplacian of OD below which a patch is blurred"
     )
 
 
 class StainRecipe(Frozen):
-    """Vahadane normalisation to a fixed target that learns nothing from the study (PAPERS 1.5 row 24)."""
+    """Vahadane normalisation to a fixed target that learns nothing from the study (PAPERS 1.5 row 24).
+
+    The default target is the mean of four public H&E images of liver: unit optical-density vectors of haematoxylin
+    and eosin, and the 99th percentiles of their concentrations.
+    """
 
     method: Literal["vahadane", "none"] = "vahadane"
     lambda1: float = Field(0.1, ge=0)
@@ -60,10 +64,10 @@ class StainRecipe(Frozen):
     max_pixels: int = Field(100_000, ge=1000, description="tissue pixels drawn for the fit of one slide")
     seed: int = 2023
     target_vectors: tuple[tuple[float, float, float], tuple[float, float, float]] = (
-        (0.5626, 0.7201, 0.4062),
-        (0.2159, 0.8012, 0.5581),
+        (0.5361, 0.7460, 0.3952),
+        (0.3183, 0.8096, 0.4932),
     )
-    target_concentrations: tuple[float, float] = (1.9, 1.0)
+    target_concentrations: tuple[float, float] = (2.4, 1.3)
 
 
 class EncoderRecipe(Frozen):

@@ -165,4 +165,4 @@ class StudyReport:
     """Facts of the feature set used (name, encoder, weights_sha256, recipe, patients_trained), or None."""
     endpoints: list[EndpointResult]
     example_patches: list[tuple[str, bytes]] = field(default_factory=list)
-    """(caption, PNG bytes) pictures to show; may be empty."""
+    """(caption, PNG or JPEG bytes) pictures to show; may be empty."""

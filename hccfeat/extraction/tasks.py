@@ -96,7 +96,8 @@ def embed_image(task: EmbedTask) -> Outcome:
             module = _encoder(task.recipe.model_dump_json(), task.weights, task.weights_sha256)
         vectors, _ = embed(module, image.patches, device=task.device)
         embedded = time.perf_counter()
-        info = write_shard(task.study, _shard(task, image, vectors))
+        with _SHARD_LOCK:
+            info = write_shard(task.study, _shard(task, image, vectors))
         seconds = {
             "prepare": prepared - started,
             "forward": embedded - prepared,
@@ -145,6 +146,8 @@ def failure_kind(error: BaseException) -> FailureKind:
 
 
 _ENCODER_LOCK = threading.Lock()
+_SHARD_LOCK = threading.Lock()
+"""HDF5 knows files by inode: two threads that make and close files at once can meet on one."""
 
 
 @lru_cache(maxsize=1)

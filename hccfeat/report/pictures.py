@@ -34,7 +34,7 @@ def patch_pictures(study: Path, feature_set: FeatureSet, cohorts: list[str]) -> 
     Returns
     -------
     list of (str, bytes)
-        Caption and PNG: upper row as scanned, lower row normalised. A cohort whose file cannot be read now
+        Caption and JPEG: upper row as scanned, lower row normalised. A cohort whose file cannot be read now
         has no picture.
     """
     counts = query(
@@ -69,5 +69,5 @@ def _montage(rows: list[list[np.ndarray]]) -> bytes:
         for x, patch in enumerate(row):
             canvas.paste(Image.fromarray(patch).resize((SHOWN_PX, SHOWN_PX)), (x * step, y * step))
     buffer = io.BytesIO()
-    canvas.save(buffer, "PNG", optimize=True)
+    canvas.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -1,6 +1,7 @@
 """Making, opening and publishing catalog files."""
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from hccfeat.store.shards import ShardInfo, check_shard
 
 BATCH = 500
 """Shards per transaction when many are adopted at once."""
+
+_STALE_SECONDS = 600.0
 
 
 def attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -213,3 +216,15 @@ def publish(study: Path) -> None:
         shutil.copyfile(private, temporary)
 
     write_atomically(catalog_path(study), copy)
+
+
+def remove_leftovers(study: Path) -> None:
+    """Remove temporary files of a killed writer; those of workers that may still run only when they are old."""
+    own = [*study.glob(".*.tmp*"), *(study / ".hccfeat").glob(".*.tmp*"), *(study / "records").glob("*/.*.tmp*")]
+    old = time.time() - _STALE_SECONDS
+    for path in own:
+        path.unlink(missing_ok=True)
+    for path in (study / "features").glob("*/*/.*.tmp"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < old:
+                path.unlink()

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +19,7 @@ from hccfeat.store.build import (
     found_shards,
     publish,
     remake_catalog,
+    remove_leftovers,
     transaction,
 )
 from hccfeat.store.findings import Finding
@@ -30,7 +30,6 @@ from hccfeat.store.schema import schema_digest
 from hccfeat.store.shards import ShardInfo, check_shard
 
 PUBLISH_SECONDS = 60.0
-_STALE_SECONDS = 600.0
 
 
 class Committer:
@@ -70,7 +69,7 @@ class Committer:
         clean = self._lock.acquire()
         try:
             if not clean:
-                _remove_leftovers(self.study)
+                remove_leftovers(self.study)
             self._open(clean=clean)
         except BaseException:
             self._close()
@@ -291,18 +290,6 @@ class Committer:
                 self.findings.append(
                     Finding(str(private_catalog_path(self.study)), "was not checkpointed", "Run any command again.")
                 )
-
-
-def _remove_leftovers(study: Path) -> None:
-    """Remove temporary files of a killed writer; those of workers that may still run only when they are old."""
-    own = [*study.glob(".*.tmp*"), *(study / ".hccfeat").glob(".*.tmp*"), *(study / "records").glob("*/.*.tmp*")]
-    old = time.time() - _STALE_SECONDS
-    for path in own:
-        path.unlink(missing_ok=True)
-    for path in (study / "features").glob("*/*/.*.tmp"):
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < old:
-                path.unlink()
 
 
 def _full_disk(study: Path, problem: Exception) -> StoreError:

@@ -84,7 +84,7 @@ def new_record(
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         tables=clean,
         replaces={table: dict(values) for table, values in (replaces or {}).items()},
-        about=json.loads(json.dumps(dict(about or {}), allow_nan=False)),
+        about=_plain_json(f"record {name}", about or {}),
         path=study / "records" / kind / f"{sequence:06d}-{slug}.json",
         digest="",
     )
@@ -187,6 +187,13 @@ def read_records(study: Path) -> list[Record]:
         if earlier.sequence == later.sequence:
             raise StoreError(str(later.path), f"has the number of {earlier.path.name}", _RESTORE)
     return records
+
+
+def _plain_json(entity: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(value), ensure_ascii=False, allow_nan=False).encode())
+    except (TypeError, ValueError) as error:
+        raise StoreError(entity, f"has facts that are not JSON ({error})", "Store plain values.") from error
 
 
 def _document(record: Record) -> dict[str, Any]:

@@ -50,7 +50,8 @@ class EncoderTraining(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam without weight decay."""
-        return torch.optim.Adam(self.parameters(), lr=self.job.recipe.learning_rate, betas=self.job.recipe.betas)
+        recipe = self.job.recipe
+        return torch.optim.Adam(self.parameters(), lr=recipe.learning_rate, betas=recipe.betas, fused=True)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set random state and learning rate from (seed, epoch, batch, rank)."""

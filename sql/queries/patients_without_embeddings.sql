@@ -8,7 +8,7 @@ SELECT
         WHEN count(s.image_id) FILTER (WHERE s.patches = 0) > 0
             THEN 'image excluded: ' || coalesce(string_agg(DISTINCT s.reason, ', ' ORDER BY s.reason), 'no reason given')
         WHEN count(i.image_id) FILTER (WHERE i.status = 'ok') = 0
-            THEN 'image unusable: ' || coalesce(string_agg(DISTINCT i.reason, ', ' ORDER BY i.reason), 'no reason given')
+            THEN 'image unusable: ' || string_agg(DISTINCT i.status, ', ' ORDER BY i.status)
         ELSE 'not extracted yet'
     END                                                AS reason
 FROM patient AS p

@@ -64,7 +64,7 @@ COMMENT ON COLUMN image.quick_sha256 IS 'hash of size, first and last MiB of the
 COMMENT ON COLUMN image.width IS 'pixels of level 0';
 COMMENT ON COLUMN image.height IS 'pixels of level 0';
 COMMENT ON COLUMN image.mpp IS 'micrometres per pixel of level 0';
-COMMENT ON COLUMN image.status IS 'ok or failed; reason then types the failure';
+COMMENT ON COLUMN image.status IS 'ok, or the kind of failure; reason says more';
 
 CREATE TABLE rejected_row (
     cohort      VARCHAR NOT NULL,

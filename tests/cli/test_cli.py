@@ -17,7 +17,7 @@ NAMES = [verb.replace("_", "-") for verb in VERBS]
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from hccfeat.cli import main; main(['--help'])\n"
-        "heavy = {'torch', 'polars', 'pandas', 'duckdb', 'numpy', 'lightning', 'timm', 'sklearn'} & set(sys.modules)\n"
+        "heavy = {'torch', 'polars', 'pandas', 'duckdb', 'numpy', 'lightning', 'timm'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

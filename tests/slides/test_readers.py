@@ -40,13 +40,10 @@ def test_pyramid_states_its_own_mpp(tmp_path: Path, tissue: NDArray[np.uint8]) -
     assert info.level_downsamples == pytest.approx((1.0, 2.0))
 
 
-@pytest.mark.parametrize("dpi", [(DPI_OF_HALF_MICRON,) * 2])
 @pytest.mark.parametrize(
-    ("name", "source"), [("a.png", "png pHYs"), ("a.JPG", None), ("a.tiff", "tiff resolution")]
+    ("name", "source"), [("a.png", "png pHYs"), ("a.JPG", "jpeg density"), ("a.tiff", "tiff resolution")]
 )
-def test_plain_images_state_their_mpp(
-    tmp_path: Path, tissue: NDArray[np.uint8], name: str, source: str | None, dpi: tuple[int, int]
-) -> None:
+def test_plain_images_state_their_mpp(tmp_path: Path, tissue: NDArray[np.uint8], name: str, source: str) -> None:
     path = tmp_path / name
     Image.fromarray(tissue).save(path, dpi=(DPI_OF_HALF_MICRON,) * 2)
     info = inspect(path)

@@ -68,7 +68,7 @@ def test_patients_without_embeddings(study: Path) -> None:
     with Committer(study) as committer:
         tables = cohort_tables("external", patients=3, images=1)
         tables["image"] = tables["image"][:2]
-        tables["image"][1] |= {"status": "failed", "reason": "no_mpp"}
+        tables["image"][1] |= {"status": "no_mpp", "reason": "no resolution"}
         tables["clinical"] = []
         committer.record("ingest", "external", tables)
         row = {"feature_set": "pps-1", "image_id": "external/P000_1", "kind": "timeout", "message": "slow"}

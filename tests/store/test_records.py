@@ -63,6 +63,12 @@ def test_values_that_are_not_plain_are_refused(value: object) -> None:
         new_record(Path("nowhere"), "runs", "x", {"cohort": [{"title": value}]})
 
 
+@pytest.mark.parametrize("about", [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}])
+def test_facts_that_are_not_plain_are_refused(about: dict) -> None:
+    with pytest.raises(StoreError, match="not JSON"):
+        new_record(Path("nowhere"), "runs", "x", {}, about=about)
+
+
 def test_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="unknown kind"):
         write_record(tmp_path, "misc", "x", {})
