@@ -3,10 +3,10 @@
     python benchmarks/held_out.py --seeds 1 2 3 --pi 0 --out held_out.json
     python benchmarks/held_out.py --seeds 1 2 3 --pi 0 --permuted
 
-Each seed is a cohort of 450 patients of whom half are held out (at least 150 are untreated and have a 1-year label). With
-``--permuted`` the outcomes are permuted among the patients before label selection and training: the null. Beside the
-model stand mean colour alone and the oracle, the simulated aggressiveness itself, on the same patients. All numbers
-are about SIMULATED patients. Exits with 1 if the claim of its arm does not hold.
+Each seed is a cohort of 450 patients of whom half are held out (at least 150 are untreated and have a 1-year
+label). With ``--permuted`` the outcomes are permuted among the patients before label selection and training: the
+null. Beside the model stand mean colour alone and the oracle, the simulated aggressiveness itself, on the same
+patients. All numbers are about SIMULATED patients. Exits with 1 if the claim of its arm does not hold.
 """
 
 import argparse
@@ -34,7 +34,8 @@ def main() -> int:
     set_quiet(True)
     arms = [_one_seed(arguments, seed) for seed in arguments.seeds]
     summary = {
-        model: round(float(np.mean([arm["auroc"][model]["estimate"] for arm in arms])), 4) for model in (*MODELS, "oracle")
+        model: round(float(np.mean([arm["auroc"][model]["estimate"] for arm in arms])), 4)
+        for model in (*MODELS, "oracle")
     }
     lower = float(np.mean([arm["auroc"]["pps_mlp"]["lower"] for arm in arms]))
     upper = float(np.mean([arm["auroc"]["pps_mlp"]["upper"] for arm in arms]))
@@ -50,16 +51,21 @@ def main() -> int:
         print(f"mean interval of the PPS model {lower:.3f} to {upper:.3f}: {'covers' if holds else 'misses'} 0.5")
     else:
         holds = summary["pps_mlp"] >= 0.65 and lower > 0.5 and abs(summary["mean_colour_logistic"] - 0.5) <= 0.1
-        print(f"PPS {summary['pps_mlp']:.3f} (mean lower bound {lower:.3f}), colour {summary['mean_colour_logistic']:.3f}")
+        colour = summary["mean_colour_logistic"]
+        print(f"PPS {summary['pps_mlp']:.3f} (mean lower bound {lower:.3f}), colour {colour:.3f}")
     if arguments.out:
-        arguments.out.write_text(json.dumps({"pi": arguments.pi, "permuted": arguments.permuted, "arms": arms}, indent=1))
+        arguments.out.write_text(
+            json.dumps({"pi": arguments.pi, "permuted": arguments.permuted, "arms": arms}, indent=1)
+        )
     return 0 if holds else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--pi", type=float, default=0.0, help="share of recurrence times that disease does not decide")
+    parser.add_argument(
+        "--pi", type=float, default=0.0, help="share of recurrence times that disease does not decide"
+    )
     parser.add_argument("--patients", type=int, default=450)
     parser.add_argument("--width", type=int, default=256, help="side of a core in pixels (64 px a patch)")
     parser.add_argument("--permuted", action="store_true")
@@ -102,7 +108,10 @@ def _study(folder: Path, hospital: Path, arguments: argparse.Namespace, seed: in
         table.with_columns(table.select(OUTCOMES)[order]).write_csv(clinical)
     study = open_study(study.folder)
     study.ingest(
-        "internal", clinical, slides=hospital / "internal" / "slides", manifest=hospital / "internal" / "manifest.csv"
+        "internal",
+        clinical,
+        slides=hospital / "internal" / "slides",
+        manifest=hospital / "internal" / "manifest.csv",
     )
     return study
 

@@ -24,7 +24,7 @@ class Frozen(BaseModel):
 
 
 class PatchRecipe(Frozen):
-    """How patches are cut (PAPERS 1.5 rows 9, 22, 24)."""
+    """How patches are cut (P1 readings 9, 22, 24)."""
 
     size_px: int = Field(224, ge=32, le=1024, description="side of a patch at target_mpp, pixels")
     target_mpp: float = Field(0.5, gt=0, le=16, description="micrometres per pixel of a patch")
@@ -42,7 +42,7 @@ class TissueRecipe(Frozen):
 
 
 class QualityRecipe(Frozen):
-    """When a patch or an image is excluded (PAPERS 1.5 row 34d)."""
+    """When a patch or an image is excluded (P1 reading 34d)."""
 
     min_tissue_fraction: float = Field(0.05, ge=0, le=1, description="an image with less has lost its tissue")
     max_blurred_fraction: float = Field(0.5, ge=0, le=1, description="an image with more is out of focus")
@@ -52,7 +52,7 @@ class QualityRecipe(Frozen):
 
 
 class StainRecipe(Frozen):
-    """Vahadane normalisation to a fixed target that learns nothing from the study (PAPERS 1.5 row 24).
+    """Vahadane normalisation to a fixed target that learns nothing from the study (P1 reading 24).
 
     The default target is the mean of four public H&E images of liver: unit optical-density vectors of haematoxylin
     and eosin, and the 99th percentiles of their concentrations.
@@ -79,7 +79,7 @@ class EncoderRecipe(Frozen):
 
 
 class AugmentationRecipe(Frozen):
-    """P1's augmentation (PAPERS 1.5 row 12); a probability of 0 switches a step off."""
+    """P1's augmentation (P1 reading 12); a probability of 0 switches a step off."""
 
     horizontal_flip: float = Field(0.5, ge=0, le=1)
     vertical_flip: float = Field(0.5, ge=0, le=1)
@@ -90,7 +90,7 @@ class AugmentationRecipe(Frozen):
 
 
 class TrainingRecipe(Frozen):
-    """Stage 1: CNN-SASM on denoised recurrence labels (PAPERS 1.3 and 1.5 rows 5, 10, 11, 13, 14)."""
+    """Stage 1: CNN-SASM on denoised recurrence labels (docs/methods-recurrence.md, P1 readings 5, 10, 11, 13, 14)."""
 
     subset: SubsetName = "1/2"
     deaths_only: bool = Field(False, description="short-survival ranks of the relapsed use observed deaths only")
@@ -111,7 +111,7 @@ class TrainingRecipe(Frozen):
 
 
 class PrognosticRecipe(Frozen):
-    """Stage 2: the prognostic network on image-level PPS (PAPERS 1.3 and 1.5 rows 25, 26)."""
+    """Stage 2: the prognostic network on image-level PPS (docs/methods-recurrence.md, P1 readings 25, 26)."""
 
     variant: Literal["released", "paper"] = "released"
     learning_rate: float = Field(1e-3, gt=0)
@@ -151,7 +151,7 @@ class Recipe(Frozen):
 
 
 class SplitConfig(Frozen):
-    """The frozen patient-level split of the development cohort (PAPERS 1.5 row 19)."""
+    """The frozen patient-level split of the development cohort (P1 reading 19)."""
 
     test_fraction: float = Field(0.2, gt=0, lt=1)
     folds: int = Field(5, ge=2, le=20)

@@ -222,7 +222,7 @@ def _truncated_time(rows: pl.DataFrame, horizon: float | None) -> NDArray[np.flo
 
 
 def _truncated_event(rows: pl.DataFrame, horizon: float | None) -> NDArray[np.float64]:
-    """Recurrence by the horizon (PAPERS 1.5 row 30); an input that is already truncated is left as it is."""
+    """Recurrence by the horizon (P1 reading 30); an input that is already truncated is left as it is."""
     event, time = _floats(rows["event"]), _floats(rows["time"])
     if horizon is not None:
         event[time > horizon] = 0.0

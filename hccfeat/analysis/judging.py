@@ -126,7 +126,7 @@ def metric_row(endpoint: str, patients: Population, model: str, metric: str, fou
 def _add_groups(
     verdict: Verdict, data: EndpointData, model: str, patients: Population, risk: NDArray[np.float64], cut: float
 ) -> None:
-    """Risk groups (PAPERS 1.5 rows 28 and 35): curves, log-rank, and hazard ratios of the group and per SD."""
+    """Risk groups (P1 readings 28 and 35): curves, log-rank, and hazard ratios of the group and per SD."""
     keep = patients.followed
     time, event, risk = patients.time[keep], patients.event[keep], risk[keep]
     high = risk > cut

@@ -26,6 +26,7 @@ def extract(
         int, typer.Option(help="Train one encoder per outer fold, for `analyze --cross-validate`.")
     ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs that share the training.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 works in this one.")] = 0,
     recipe: Annotated[str | None, typer.Option(help="Another recipe than the study file's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
@@ -38,7 +39,7 @@ def extract(
 
     summary = open_study(study).extract(
         base=features, cohorts=tuple(cohort or ()), train=train, weights=weights, folds=folds, device=device,
-        workers=workers, recipe=recipe, dry_run=dry_run,
+        devices=devices, workers=workers, recipe=recipe, dry_run=dry_run,
     )  # fmt: skip
     failures = [{"image": f.image_id, "kind": str(f.kind), "why": f.message} for f in summary.failures]
     if as_json:

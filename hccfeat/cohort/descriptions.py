@@ -169,7 +169,7 @@ class CohortDescription(Frozen):
 
 
 class Endpoint(Frozen):
-    """An endpoint as data: what is predicted, until when, and who leaves (PAPERS 1.5 rows 27, 27b, 30)."""
+    """An endpoint as data: what is predicted, until when, and who leaves (P1 readings 27, 27b, 30)."""
 
     label: str
     outcome: OutcomeName = "recurrence"

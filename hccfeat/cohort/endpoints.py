@@ -19,7 +19,7 @@ def label(
     minimum_follow_up_months: float | None = None,
     patients: Iterable[str] | None = None,
 ) -> pl.DataFrame:
-    """Label the patients of one cohort for an endpoint (PAPERS 1.5 rows 27, 27b and 30).
+    """Label the patients of one cohort for an endpoint (P1 readings 27, 27b and 30).
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def label(
 
 
 def literal_follow_up_exclusions(endpoint: Endpoint, outcomes: pl.DataFrame, months: float) -> int:
-    """Count whom "followed up less than ``months``" would exclude if taken literally (PAPERS 1.5 row 27b).
+    """Count whom "followed up less than ``months``" would exclude if taken literally (P1 reading 27b).
 
     The literal rule also drops early recurrences and deaths, that is, it conditions on the outcome; its
     count is printed beside the rule of :func:`label`. Arguments as there.

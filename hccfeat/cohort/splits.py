@@ -10,7 +10,7 @@ from hccfeat.errors import AnalysisError
 
 
 def make_split(patients: pl.DataFrame, config: SplitConfig, *, name: str = "main") -> list[dict[str, Any]]:
-    """Split patients into train and test, and the train patients into folds (PAPERS 1.5 row 19).
+    """Split patients into train and test, and the train patients into folds (P1 reading 19).
 
     Stratified on treatment and recurrence, seeded, and independent of the order of the rows.
 

@@ -98,6 +98,7 @@ def train(
     recipe: Recipe,
     *,
     device: str,
+    devices: int = 1,
     on_failure: Callable[[Source, HccfeatError], None],
 ) -> TrainedEncoder:
     """Prepare the training images and train; continues where a killed training stopped.
@@ -112,6 +113,8 @@ def train(
         How.
     device : str
         ``cpu`` or ``cuda``.
+    devices : int
+        GPUs that share every batch.
     on_failure : callable
         Told of an image that cannot be read; the others go on.
 
@@ -141,6 +144,5 @@ def train(
             "See `hccfeat status` for the reasons.",
         )
     work = study / ".hccfeat" / "training" / plan.sha256[:16]
-    return train_encoder(
-        images, recipe, augment=augmentation(recipe.training.augmentation), work=work, device=device
-    )
+    augment = augmentation(recipe.training.augmentation)
+    return train_encoder(images, recipe, augment=augment, work=work, device=device, devices=devices)

@@ -34,6 +34,7 @@ class ExtractOptions:
     train: bool = False
     weights: Path | None = None
     device: str = "auto"
+    devices: int = 1
     workers: int = 0
     folds: int = 0
     dry_run: bool = False
@@ -160,7 +161,14 @@ class _Session:
         if known is not None:
             return known
         started = time.perf_counter()
-        trained = train(self.study, work, self.recipe, device=self.device, on_failure=self._training_failure)
+        trained = train(
+            self.study,
+            work,
+            self.recipe,
+            device=self.device,
+            devices=self.options.devices,
+            on_failure=self._training_failure,
+        )
         self.summary.seconds["train"] += time.perf_counter() - started
         feature_set = provenance.register_trained(
             self.study,

@@ -11,7 +11,7 @@ class TokenAttention(nn.Module):
 
     For tokens X (B, T, E) the result is ``softmax_T(LayerNorm_E(X + Attention(X)))``: the LayerNorm runs over
     the embedding axis and the softmax over the token axis, so that each of the E columns sums to 1 over the T
-    tokens (PAPERS 1.5 row 2). There is no positional encoding: permuting the tokens permutes the result.
+    tokens (P1 reading 2). There is no positional encoding: permuting the tokens permutes the result.
 
     Parameters
     ----------

@@ -14,11 +14,11 @@ PPS_DIM = 128
 
 @register("cnn_sasm")
 class CnnSasm(Encoder):
-    """CNN-SASM (P1, Methods; sizes as in PAPERS 1.1 and 1.2): 12,303,980 parameters at 224 px.
+    """CNN-SASM (P1, Methods; its Table 2 gives the size): 12,303,980 parameters at 224 px.
 
     The trunk's maps (B, 512, h, w) become 512 channel tokens of width h w for the channel module (CSA), then
     h w position tokens of width 512 for the spatial module (SSA), whose maximum over positions is the pooled
-    vector. Its first head layer, after ReLU, is the 128-d PPS (PAPERS 1.5 row 1).
+    vector. Its first head layer, after ReLU, is the 128-d PPS (P1 reading 1).
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class CnnSasm(Encoder):
         training on a processor is several times as fast: the small presets set it to 0.
     layout : {"transpose", "reshape"}
         How channel tokens become position tokens. ``reshape`` reproduces the released code, where a token then
-        is no position (PAPERS 1.5 row 3).
+        is no position (P1 reading 3).
     layer_norm_eps : float
-        1e-12 in the released code (PAPERS 1.5 row 6).
+        1e-12 in the released code (P1 reading 6).
     trunk_weights : str
         See :func:`hccfeat.models.trunk.resnet18_trunk`.
     n_classes : int

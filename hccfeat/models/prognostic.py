@@ -16,7 +16,7 @@ class PrognosticNet(nn.Module):
         Length of the PPS.
     variant : {"released", "paper"}
         ``released``: 128-256-128-2 with batch normalisation and dropout 0.5, 66,946 parameters, as the released
-        code; ``paper``: 128-128-2 with dropout 0.3, "similar to" the head of CNN-SASM (PAPERS 1.5 row 25).
+        code; ``paper``: 128-128-2 with dropout 0.3, "similar to" the head of CNN-SASM (P1 reading 25).
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -15,7 +16,7 @@ ERASED_ASPECT = (0.3, 3.3)
 
 
 def augmentation(recipe: AugmentationRecipe) -> Augmentation:
-    """Build the augmentation of a recipe (PAPERS 1.5 row 12).
+    """Build the augmentation of a recipe (P1 reading 12).
 
     In this order: horizontal flip, vertical flip, rotation by a uniform angle, Gaussian noise, erasing of a
     rectangle (2 to 33 % of the area, aspect 0.3 to 3.3, filled with 0). Corners that a rotation opens are
@@ -31,22 +32,25 @@ def augmentation(recipe: AugmentationRecipe) -> Augmentation:
         ``augment(images, generator)`` takes float (N, 3, H, W) in 0..1 and an optional generator of the same
         device, and returns a new tensor of the same shape, clipped to 0..1.
     """
+    # A partial, not a closure: training on several devices sends it to their processes.
+    return partial(_augment, recipe)
 
-    def augment(images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        draw = _Draw(len(images), images.device, generator)
-        images = torch.where(draw.chance(recipe.horizontal_flip), images.flip(-1), images)
-        images = torch.where(draw.chance(recipe.vertical_flip), images.flip(-2), images)
-        if recipe.rotation_degrees > 0:
-            images = _rotated(images, draw.uniform(-recipe.rotation_degrees, recipe.rotation_degrees))
-        if recipe.noise_probability > 0 and recipe.noise_sigma > 0:
-            noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-            strength = draw.chance(recipe.noise_probability) * recipe.noise_sigma
-            images = images + noise * strength
-        if recipe.erasing_probability > 0:
-            images = images.masked_fill(_erased(images, draw, recipe.erasing_probability), 0.0)
-        return images.clamp(0.0, 1.0)
 
-    return augment
+def _augment(
+    recipe: AugmentationRecipe, images: torch.Tensor, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    draw = _Draw(len(images), images.device, generator)
+    images = torch.where(draw.chance(recipe.horizontal_flip), images.flip(-1), images)
+    images = torch.where(draw.chance(recipe.vertical_flip), images.flip(-2), images)
+    if recipe.rotation_degrees > 0:
+        images = _rotated(images, draw.uniform(-recipe.rotation_degrees, recipe.rotation_degrees))
+    if recipe.noise_probability > 0 and recipe.noise_sigma > 0:
+        noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+        strength = draw.chance(recipe.noise_probability) * recipe.noise_sigma
+        images = images + noise * strength
+    if recipe.erasing_probability > 0:
+        images = images.masked_fill(_erased(images, draw, recipe.erasing_probability), 0.0)
+    return images.clamp(0.0, 1.0)
 
 
 class _Draw:

@@ -75,7 +75,7 @@ def prepare_image(
 
     Candidates are visited in a random order that depends on ``recipe.patches.seed`` and ``image_id`` only,
     until ``recipe.patches.per_image`` are usable. An image that lost its tissue, is largely out of focus or
-    has no usable patch is returned as excluded, without patches (PAPERS 1.5 row 34d).
+    has no usable patch is returned as excluded, without patches (P1 reading 34d).
 
     Parameters
     ----------

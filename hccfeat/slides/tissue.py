@@ -52,7 +52,7 @@ def tissue_rule(thumbnail: NDArray[np.uint8], recipe: TissueRecipe) -> TissueRul
 
 
 def tissue_mask(thumbnail: NDArray[np.uint8], mpp: float, recipe: TissueRecipe) -> NDArray[np.bool_]:
-    """Mask of tissue on a thumbnail (PAPERS 1.5 row 24: saturation, Otsu).
+    """Mask of tissue on a thumbnail (P1 reading 24: saturation, Otsu).
 
     Blue, green and black ink is not tissue. Red ink cannot be told from eosin and stays. Pieces smaller than
     ``recipe.min_area_um2`` are dropped.

@@ -116,7 +116,7 @@ def threshold_metrics(
     risk : array of float (n,)
         Predicted risk, one per patient.
     threshold : float
-        A patient with a risk at or above it is called positive (P1 uses 0.5, PAPERS 1.5 row 29).
+        A patient with a risk at or above it is called positive (P1 uses 0.5, P1 reading 29).
     resamples, seed : int
         Bootstrap of F1.
 

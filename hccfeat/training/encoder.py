@@ -101,7 +101,7 @@ def train_encoder(
     threads: int | None = None,
     progress: bool = True,
 ) -> TrainedEncoder:
-    """Train the encoder of a recipe (PAPERS 1.3; 1.5 rows 5, 10, 11).
+    """Train the encoder of a recipe (docs/methods-recurrence.md; P1 readings 5, 10, 11).
 
     Cross-entropy on logits, Adam, a stepwise learning rate, early stopping, and the weights of the epoch with
     the lowest monitored loss. After every epoch the state goes to ``work/last.ckpt``; called again with equal

@@ -81,7 +81,7 @@ def denoised_subset(
 
     Within each class the k = ceil(t n) first patients are kept, ranked by overall survival: longest first
     among the relapse-free, shortest first among the relapsed; ties are broken by id. Subsets of growing t are
-    therefore nested, and t = 1 keeps everybody (PAPERS 1.5 row 13). The observed survival time counts whether or
+    therefore nested, and t = 1 keeps everybody (P1 reading 13). The observed survival time counts whether or
     not it ended in death (row 14).
 
     Parameters

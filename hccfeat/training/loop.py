@@ -93,7 +93,7 @@ class HeldOutTraining(EncoderTraining):
 
 
 def recurrence_loss(logits: Tensor, labels: Tensor, *, double_softmax: bool) -> Tensor:
-    """Cross-entropy of logits; of their softmax, taken as logits, in the released code (PAPERS 1.5 row 5)."""
+    """Cross-entropy of logits; of their softmax, taken as logits, in the released code (P1 reading 5)."""
     with torch.autocast(logits.device.type, enabled=False):
         scores = logits.float()
         return functional.cross_entropy(scores.softmax(dim=1) if double_softmax else scores, labels)

@@ -89,7 +89,7 @@ class PrognosticModel:
 
 
 def fit_prognostic(x: ArrayLike, y: ArrayLike, recipe: PrognosticRecipe) -> PrognosticModel:
-    """Fit the prognostic net (PAPERS 1.3; 1.5 rows 25 and 26).
+    """Fit the prognostic net (docs/methods-recurrence.md; P1 readings 25 and 26).
 
     All epochs are run and the weights of the epoch with the lowest training loss are kept. Every batch has at
     least two rows (batch normalisation needs them): a single row left over joins the batch before it.

@@ -1,4 +1,4 @@
-"""Image-level numbers to patient-level risk: patch, then image, then patient means (PAPERS 1.4, 1.5 row 36)."""
+"""Image-level numbers to patient-level risk: patch, then image, then patient means (P1 reading 36)."""
 
 from collections.abc import Sequence
 

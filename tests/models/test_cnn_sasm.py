@@ -1,4 +1,4 @@
-"""CNN-SASM: sizes, axes, symmetries and switches (PAPERS 1.1, 1.2, 1.5 rows 1-9)."""
+"""CNN-SASM: sizes, axes, symmetries and switches (P1 readings 1 to 9)."""
 
 import pytest
 import torch

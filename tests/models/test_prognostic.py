@@ -1,4 +1,4 @@
-"""The prognostic nets (PAPERS 1.1, 1.5 row 25)."""
+"""The prognostic nets (P1 reading 25)."""
 
 import pytest
 import torch

@@ -3,7 +3,7 @@ import pytest
 
 from hccfeat.stats.threshold import Confusion, confusion, f1_of, rates, threshold_metrics, weighted_f1, wilson
 
-# PAPERS part 3: the confusion matrices behind P1's Table 3 (57 untreated test patients), with accuracy,
+# The confusion matrices behind P1's Table 3 (57 untreated test patients), with accuracy,
 # precision, recall and F1 as printed.
 TABLE_3 = [
     ((12, 7, 10, 28), (0.702, 0.632, 0.545, 0.585)),

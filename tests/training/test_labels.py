@@ -1,4 +1,4 @@
-"""Denoised recurrence labels (PAPERS 1.5 rows 13 to 16)."""
+"""Denoised recurrence labels (P1 readings 13 to 16)."""
 
 from fractions import Fraction
 from itertools import pairwise
