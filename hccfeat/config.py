@@ -90,7 +90,7 @@ class AugmentationRecipe(Frozen):
 
 
 class TrainingRecipe(Frozen):
-    """Stage 1: CNN-SASM on denoised recurrence labels (docs/methods-recurrence.md, P1 readings 5, 10, 11, 13, 14)."""
+    """Stage 1: CNN-SASM on denoised recurrence labels (P1 readings 5, 10, 11, 13, 14)."""
 
     subset: SubsetName = "1/2"
     deaths_only: bool = Field(False, description="short-survival ranks of the relapsed use observed deaths only")

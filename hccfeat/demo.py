@@ -18,6 +18,7 @@ class DemoResult:
 
     study: Path
     report: Path
+    simulated: bool = True
     facts: list[dict[str, Any]] = field(default_factory=list)
     headline: list[dict[str, Any]] = field(default_factory=list)
     seconds: list[dict[str, Any]] = field(default_factory=list)
@@ -73,4 +74,4 @@ def run_demo(destination: Path, *, preset: str = "demo", seed: int = 1) -> DemoR
     ]
     seconds["in all"] = sum(seconds.values())
     times = [{"step": step, "seconds": round(value, 1)} for step, value in seconds.items()]
-    return DemoResult(study.folder, analysed.report, facts, analysed.headline, times)
+    return DemoResult(study.folder, analysed.report, analysed.simulated, facts, analysed.headline, times)

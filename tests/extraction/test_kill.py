@@ -23,7 +23,7 @@ def shard_digests(study: Path) -> dict[str, str]:
 @pytest.mark.timeout(600)
 def test_ten_kills_of_extract(ingested_study: Path, extracted_study: Path, tmp_path: Path) -> None:
     study = Path(shutil.copytree(ingested_study, tmp_path / "study"))
-    moments = [f"{seconds:.2f}" for seconds in np.random.default_rng(11).uniform(0.2, 6.0, 10)]
+    moments = [f"{seconds:.2f}" for seconds in np.random.default_rng(11).uniform(0.2, 5.0, 10)]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(study), *moments], capture_output=True, text=True, check=False
     )
