@@ -184,6 +184,17 @@ def test_cross_validation_has_one_encoder_per_fold(extracted_study: Path, tmp_pa
         )
         assert leaked["n"][0] == 0
     assert study.extract(folds=2).nothing_done
-    study.extract(base="whole", train=True)
-    run = study.analyze(("final",), features="pps", cross_validate=True) if split is None else None
-    assert run is None
+    with pytest.raises(InputError, match="has no embeddings"):
+        study.analyze(("final",), features="none", cross_validate=True)
+    study.extract()
+    summary_cv = study.analyze(("final",), cross_validate=True)
+    rows = query(
+        study.folder,
+        "SELECT * FROM metric WHERE run_id = ? AND split = 'cross_validation' AND model = 'pps_mlp'",
+        [summary_cv.run_id],
+    )
+    assert rows.filter(pl.col("metric") == "auroc").height == 1
+    folds = rows.filter(pl.col("metric") == "auroc_fold")["estimate"].to_list()
+    assert len(folds) == 2
+    mean = rows.filter(pl.col("metric") == "auroc")["estimate"][0]
+    assert mean == pytest.approx(sum(folds) / 2)
