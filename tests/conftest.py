@@ -19,11 +19,15 @@ PIPELINE_FIXTURES = frozenset({"tiny_hospital", "ingested_study", "extracted_stu
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of the extracted study in one process, started first, so that it is made once."""
+    """Run all tests of the extracted study in one process, started first, so that it is made once; others by file."""
+
+    def group(item: pytest.Item) -> str:
+        shared = PIPELINE_FIXTURES & set(getattr(item, "fixturenames", ()))
+        return "pipeline" if shared else str(item.path)
+
     for item in items:
-        if PIPELINE_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("pipeline"))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: group(item) != "pipeline")
 
 
 @pytest.fixture(scope="session")
