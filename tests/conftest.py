@@ -19,7 +19,7 @@ PIPELINE_FIXTURES = frozenset({"tiny_hospital", "ingested_study", "extracted_stu
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of the extracted study in one process, started first, so that it is made once; others by file."""
+    """Run all tests of the extracted study in one process, started first; the others go by file."""
 
     def group(item: pytest.Item) -> str:
         shared = PIPELINE_FIXTURES & set(getattr(item, "fixturenames", ()))

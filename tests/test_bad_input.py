@@ -64,7 +64,7 @@ def test_bad_slides_are_listed_and_the_good_ones_go_on(study: Study, tmp_path: P
     assert usable == {"mixed/A good", "mixed/B_Ünïcode 2"}
     text = str(problems)
     for name, word in {
-        "C": "empty", "D": "truncated", "E": "mpp", "F": ".svs", "G": "same name", "H": "large",
+        "C": "empty", "D": "truncated", "E": "mpp", "F": ".svs", "G": "same name", "H": "megapixels",
         "stranger": "table",
     }.items():  # fmt: skip
         assert any(name in entity for entity in problems), (name, text)

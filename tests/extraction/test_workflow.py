@@ -200,7 +200,7 @@ def test_wrong_requests_are_refused(ingested_study: Path, tmp_path: Path) -> Non
 
 def test_a_second_writer_is_told_to_wait(ingested_study: Path, tmp_path: Path) -> None:
     study = copy(ingested_study, tmp_path)
-    with Committer(study), pytest.raises(StudyBusyError, match="pid"):
+    with Committer(study), pytest.raises(StudyBusyError, match="process"):
         open_study(study).extract()
 
 
