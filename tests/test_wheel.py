@@ -31,7 +31,6 @@ def test_the_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     ]
     subprocess.run([*install, "--target", str(site), str(wheel)], check=True, capture_output=True)
     # The dependencies are lent by the environment of the tests, without its editable hccfeat.
-    (site / "lent.pth").write_text("")
     environment = {**os.environ, "PYTHONPATH": sysconfig.get_paths()["purelib"]}
     run = [str(bare / "bin" / "python"), "-P", "-c"]
     where = "import hccfeat, hccfeat.resources as r; print(hccfeat.__file__, r.resource_folder('sql'))"

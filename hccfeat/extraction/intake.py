@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-import polars as pl
-
 from hccfeat.cohort.dictionary import Dictionary, TableFormat, load_dictionary
 from hccfeat.cohort.images import ImageProblem, find_images
 from hccfeat.cohort.ingest import ClinicalTable, validate, write_rejected
@@ -83,11 +81,12 @@ def ingest(
     rows, problems = find_images(slides, manifest, cohort, table.patient_ids, SUPPORTED_SUFFIXES)
     problems = [*problems, *_replaced_images(study, cohort, rows)]
     images = _inspect_all(rows, problems)
+    tables = _tables(table, images)
     with Committer(study) as committer:
         committer.record(
             "ingest",
             cohort,
-            _tables(table, images),
+            tables,
             replaces={
                 name: {"cohort": cohort}
                 for name in ("cohort", "patient", "clinical", "outcome", "image", "rejected_row", "attrition")
@@ -98,7 +97,7 @@ def ingest(
             },
         )
         committer.publish()
-    return _summary(study, cohort, table, images, problems)
+    return _summary(study, cohort, table, images, problems, tables["attrition"])
 
 
 def _descriptions(dictionary: Dictionary, table: ClinicalTable) -> dict[str, str]:
@@ -187,7 +186,12 @@ def _tables(table: ClinicalTable, images: list[dict[str, Any]]) -> dict[str, lis
 
 
 def _summary(
-    study: Path, cohort: str, table: ClinicalTable, images: list[dict[str, Any]], problems: list[ImageProblem]
+    study: Path,
+    cohort: str,
+    table: ClinicalTable,
+    images: list[dict[str, Any]],
+    problems: list[ImageProblem],
+    steps: list[dict[str, Any]],
 ) -> IngestSummary:
     rejected = [
         {
@@ -205,9 +209,8 @@ def _summary(
         path = study / "results" / "ingest" / f"{cohort}-rejected.csv"
         write_rejected(path, [*table.rejected, *(_as_rejected(cohort, p) for p in problems if p.level == "error")])
     readable = sum(1 for image in images if image["status"] == "ok")
-    return IngestSummary(
-        cohort, len(table.patients), readable, _shown(table, images), listed["error"], listed["info"], path
-    )
+    attrition = [{name: value for name, value in step.items() if name != "cohort"} for step in steps]
+    return IngestSummary(cohort, len(table.patients), readable, attrition, listed["error"], listed["info"], path)
 
 
 def _as_rejected(cohort: str, problem: ImageProblem) -> dict[str, Any]:
@@ -218,8 +221,3 @@ def _as_rejected(cohort: str, problem: ImageProblem) -> dict[str, Any]:
         "column_name": "image",
         "reason": f"{problem.problem}. {problem.remedy}",
     }
-
-
-def _shown(table: ClinicalTable, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    rows = _tables(table, images)["attrition"]
-    return pl.DataFrame(rows).drop("cohort").to_dicts() if rows else []

@@ -1,6 +1,5 @@
 """``hccfeat extract``: find or train the encoder, embed what is missing, commit it."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -281,7 +280,7 @@ class _Session:
             "seconds": {name: round(value, 3) for name, value in summary.seconds.items()},
         }
         row = provenance.run_row("extract", started, settings)
-        self.committer.record("runs", "extract", {"run": [row]}, about=json.loads(json.dumps(settings)))
+        self.committer.record("runs", "extract", {"run": [row]}, about=settings)
 
 
 _CANDIDATES = """

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from hccfeat.store.catalog import query
+from hccfeat.store.names import image_table, patient_table
 from hccfeat.store.scan import scan_patches
 
 
@@ -19,7 +20,7 @@ def image_frame(study: Path, feature_set: str) -> pl.DataFrame:
         ``image_id``, ``patient_id``, ``cohort``, ``patches``, ``mean`` and ``sd`` (Array(Float32, d)):
         mean and population spread over the usable patches. Images without a usable patch are left out.
     """
-    table = vector_table("image", feature_set)
+    table = image_table(feature_set)
     return query(study, f'SELECT * FROM "{table}" WHERE patches > 0 ORDER BY image_id')
 
 
@@ -31,7 +32,7 @@ def patient_frame(study: Path, feature_set: str) -> pl.DataFrame:
     polars.DataFrame
         ``patient_id``, ``cohort``, ``images``, ``patches``, ``mean`` (Array(Float32, d)).
     """
-    table = vector_table("patient", feature_set)
+    table = patient_table(feature_set)
     return query(study, f'SELECT * FROM "{table}" ORDER BY patient_id')
 
 
@@ -76,8 +77,3 @@ def stream_image_frame(
     array = pl.Array(pl.Float64, dim)
     columns = [("image_id", pl.String()), ("patches", pl.Int64()), ("mean", array), ("sd", array)]
     return pl.DataFrame(rows, schema=pl.Schema(columns), orient="row")
-
-
-def vector_table(level: str, feature_set: str) -> str:
-    """Name of the catalog table of materialised vectors: ``image_vector_pps_1`` for ``pps-1``."""
-    return f"{level}_vector_{feature_set.replace('-', '_')}"

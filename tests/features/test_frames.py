@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hccfeat.features.frames import image_frame, patient_frame, stream_image_frame, vector_table
+from hccfeat.features.frames import image_frame, patient_frame, stream_image_frame
 from hccfeat.store.catalog import query
+from hccfeat.store.names import image_table
 from hccfeat.store.shards import read_shard
 
 
@@ -41,4 +42,4 @@ def test_streaming_some_images_only(extracted_study: Path) -> None:
 
 
 def test_table_names_follow_the_feature_set() -> None:
-    assert vector_table("image", "pps-1") == "image_vector_pps_1"
+    assert image_table("pps-1") == "image_vector_pps_1"
