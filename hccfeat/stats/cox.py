@@ -1,23 +1,19 @@
-"""Cox regression with one covariate, Efron ties, and the conditions under which no hazard ratio is given."""
+"""Hazard ratios by Cox regression with Efron ties, and the conditions under which none is given."""
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from lifelines import CoxPHFitter
-from lifelines.exceptions import ConvergenceError, ConvergenceWarning
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from hccfeat.stats.estimate import CONFIDENCE, Z, finite, same_length
-from hccfeat.stats.survival import FEW_EVENTS, checked_survival
+from hccfeat.errors import AnalysisError
+from hccfeat.stats.coxmodel import CollinearityError, CoxFit, SeparationError, Test, cox_model
+from hccfeat.stats.estimate import checked_survival, finite, same_length
+from hccfeat.stats.survival import FEW_EVENTS
 
 TIES = "efron"
-LARGEST_STANDARD_ERROR = 10.0
-"""Of a log hazard ratio per SD; beyond it the likelihood is flat and the estimate runs to infinity."""
-
-PRECISION = {"precision": 1e-16, "r_precision": 1e-15}
-"""lifelines stops at half the Newton decrement, quadratic in the error: this is 1e-8 of a standard error."""
+EVENTS_PER_TERM = 5
+"""Fewer events per coefficient are noted: such estimates lean to extremes."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,44 @@ class CoxEstimate:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class CoxTerm:
+    """One coefficient: log hazard ratio per unit, its standard error, and the hazard ratio with Wald limits."""
+
+    term: str
+    coefficient: float
+    standard_error: float
+    hr: float
+    lower: float
+    upper: float
+    p: float
+
+
+@dataclass(frozen=True)
+class CoxModel:
+    """A fitted model, or none: ``terms`` is empty, ``log_likelihood`` None, and ``reason`` says why.
+
+    ``left_out`` maps covariates that could not take part to the reason. ``null_log_likelihood`` is that of the
+    model without covariates on the same patients; ``note`` warns of few events per coefficient.
+    """
+
+    terms: tuple[CoxTerm, ...]
+    log_likelihood: float | None
+    n: int
+    events: int
+    ties: str
+    left_out: dict[str, str]
+    reason: str = ""
+    null_log_likelihood: float | None = None
+    note: str = ""
+
+    def term(self, name: str) -> CoxTerm | None:
+        """The coefficient of a covariate, or None where it is not in the model."""
+        return next((term for term in self.terms if term.term == name), None)
+
+
 def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike) -> CoxEstimate:
-    """Hazard ratio of one covariate by Cox regression with Efron ties (lifelines), Wald interval and P.
+    """Hazard ratio of one covariate by Cox regression with Efron ties, Wald interval and P.
 
     Withheld with fewer than 5 events, a constant covariate, a level of a two-valued covariate without
     events, or an estimate that runs to infinity.
@@ -58,46 +90,149 @@ def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike) -> 
     x = finite(covariate, "covariate")
     same_length(time=t, covariate=x)
     n, events = len(t), int(e.sum())
-    if reason := _why_not(e, x):
-        return CoxEstimate(None, None, None, None, None, None, n, events, reason=reason)
-    spread = float(x.std())
-    fitted = _fit(t, e, (x - x.mean()) / spread)
-    if fitted is None:
-        reason = "the estimate runs to infinity (the covariate separates the events)"
-        return CoxEstimate(None, None, None, None, None, None, n, events, reason=reason)
-    coefficient, error, p = fitted[0] / spread, fitted[1] / spread, fitted[2]
-    bounds = (coefficient, coefficient - Z * error, coefficient + Z * error)
-    with np.errstate(over="ignore"):
-        hr, lower, upper = (float(np.exp(bound)) for bound in bounds)
-    if not np.isfinite([hr, lower, upper]).all():
+    reason = _too_few(events)
+    if not reason:
+        reason = "the covariate is constant" if _constant(x) else _without_events(x, e)
+    if not reason:
+        fit = _fit(t, e, x)
+        if fit is not None and (terms := _terms(fit, [""])):
+            b = terms[0]
+            return CoxEstimate(b.hr, b.lower, b.upper, b.p, b.coefficient, b.standard_error, n, events)
         reason = "the hazard ratio per unit is too large to write; choose a larger unit"
-        return CoxEstimate(None, None, None, None, None, None, n, events, reason=reason)
-    return CoxEstimate(hr, lower, upper, p, coefficient, error, n, events)
+        if fit is None:
+            reason = "the estimate runs to infinity (the covariate separates the events)"
+    return CoxEstimate(None, None, None, None, None, None, n, events, reason=reason)
 
 
-def _why_not(event: np.ndarray, x: np.ndarray) -> str:
-    if event.sum() < FEW_EVENTS:
-        return f"only {int(event.sum())} events (fewer than {FEW_EVENTS})"
-    levels = np.unique(x)
+def cox_multivariable(time: ArrayLike, event: ArrayLike, x: ArrayLike, names: Sequence[str]) -> CoxModel:
+    """Cox regression with Efron ties of several covariates, Wald intervals and P.
+
+    Left out, in the order given: constant covariates, two-valued covariates with a level without events, and
+    covariates that are linear combinations of those before them. No model with fewer than 5 events, with
+    no covariate left, or where an estimate runs to infinity.
+
+    Parameters
+    ----------
+    time, event : array (n,)
+        Months, and 0/1.
+    x : array (n, p)
+        Complete covariates; hazard ratios are per unit.
+    names : sequence of str
+        One per column of ``x``, all different.
+
+    Raises
+    ------
+    AnalysisError
+        If the arrays are malformed or hold missing values.
+    """
+    t, e = checked_survival(time, event)
+    matrix = finite(x, "covariates")
+    if matrix.ndim != 2 or matrix.shape[1] != len(names) or len(set(names)) != len(names):
+        raise AnalysisError("covariates", "do not match their names", "Give one name per column, all different.")
+    same_length(time=t, covariates=matrix)
+    n, events = len(t), int(e.sum())
+    if reason := _too_few(events):
+        return CoxModel((), None, n, events, TIES, {}, reason)
+    kept, left_out = _usable(matrix, e, names)
+    if not kept:
+        return CoxModel((), None, n, events, TIES, left_out, "no covariate is left")
+    fit = _fit(t, e, matrix[:, kept])
+    if fit is None:
+        reason = "an estimate runs to infinity (the covariates separate the events)"
+        return CoxModel((), None, n, events, TIES, left_out, reason)
+    terms = _terms(fit, [names[column] for column in kept])
+    if not terms:
+        reason = "a hazard ratio per unit is too large to write; choose larger units"
+        return CoxModel((), None, n, events, TIES, left_out, reason)
+    few = events < EVENTS_PER_TERM * len(terms)
+    note = f"{events} events for {len(terms)} coefficients: fewer than {EVENTS_PER_TERM} each" if few else ""
+    likelihoods = fit.log_likelihood, fit.null_log_likelihood
+    return CoxModel(terms, likelihoods[0], n, events, TIES, left_out, "", likelihoods[1], note)
+
+
+def likelihood_ratio(smaller: CoxModel, larger: CoxModel) -> tuple[float | None, int | None, float | None]:
+    """Likelihood-ratio test of two nested models of the same patients.
+
+    Parameters
+    ----------
+    smaller, larger : CoxModel
+        The larger has every term of the smaller.
+
+    Returns
+    -------
+    (chi-square, degrees of freedom, P)
+        All None where a model could not be fitted or the larger has no further term.
+
+    Raises
+    ------
+    AnalysisError
+        If the models are not nested or are of different patients.
+    """
+    if (smaller.n, smaller.events) != (larger.n, larger.events):
+        raise AnalysisError("likelihood-ratio test", "compares models of different patients", "Use the same rows.")
+    if smaller.log_likelihood is None or larger.log_likelihood is None:
+        return None, None, None
+    few, many = ({term.term for term in model.terms} for model in (smaller, larger))
+    if not few <= many:
+        raise AnalysisError("likelihood-ratio test", "compares models that are not nested", "Swap or refit them.")
+    if few == many:
+        return None, None, None
+    # Both maxima are found to rounding: a difference below zero is zero.
+    test = Test.of(max(2 * (larger.log_likelihood - smaller.log_likelihood), 0.0), len(many) - len(few))
+    return test.chisq, test.df, test.p
+
+
+def _usable(
+    matrix: NDArray[np.float64], event: NDArray[np.bool_], names: Sequence[str]
+) -> tuple[list[int], dict[str, str]]:
+    kept: list[int] = []
+    left_out: dict[str, str] = {}
+    basis = np.empty((len(matrix), 0))
+    for column, name in enumerate(names):
+        values = matrix[:, column]
+        if reason := "constant" if _constant(values) else _without_events(values, event):
+            left_out[name] = reason
+            continue
+        unit = (values - values.mean()) / (values.std() * np.sqrt(len(values)))
+        rest = unit - basis @ (basis.T @ unit)
+        rest -= basis @ (basis.T @ rest)
+        # The square of this is the smallest eigenvalue of the correlations that a fit accepts.
+        if np.linalg.norm(rest) < 1e-6:
+            left_out[name] = "a linear combination of the covariates before it"
+            continue
+        basis = np.column_stack([basis, rest / np.linalg.norm(rest)])
+        kept.append(column)
+    return kept, left_out
+
+
+def _too_few(events: int) -> str:
+    return f"only {events} events (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
+
+
+def _constant(values: NDArray[np.float64]) -> bool:
     # A spread that is rounding noise beside the values themselves is no spread.
-    if len(levels) < 2 or x.std() <= 1e-12 * np.abs(x).max():
-        return "the covariate is constant"
-    if len(levels) == 2 and (empty := [level for level in levels if not event[x == level].any()]):
-        return f"no events among the {int((x == empty[0]).sum())} patients at {empty[0]:g}"
-    return ""
+    return bool(values.std() <= 1e-12 * np.abs(values).max())
 
 
-def _fit(time: np.ndarray, event: np.ndarray, x: np.ndarray) -> tuple[float, float, float] | None:
-    """Coefficient, standard error and P per SD; None where the fit does not converge to a finite value."""
-    frame = pd.DataFrame({"time": time, "event": event.astype(float), "x": x})
+def _without_events(values: NDArray[np.float64], event: NDArray[np.bool_]) -> str:
+    """Name a level of a two-valued covariate without events, if there is one."""
+    levels = np.unique(values)
+    empty = [level for level in levels if not event[values == level].any()] if len(levels) == 2 else []
+    return f"no events among the {int((values == empty[0]).sum())} patients at {empty[0]:g}" if empty else ""
+
+
+def _fit(time: NDArray[np.float64], event: NDArray[np.bool_], x: NDArray[np.float64]) -> CoxFit | None:
+    """The fit, or None where an estimate runs to infinity."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            fitter = CoxPHFitter(alpha=1 - CONFIDENCE).fit(frame, "time", "event", fit_options=PRECISION)
-    except (ConvergenceError, ConvergenceWarning):
+        return cox_model(time, event, x)
+    except (SeparationError, CollinearityError):
         return None
-    row = fitter.summary.loc["x"]
-    values = (float(row["coef"]), float(row["se(coef)"]), float(row["p"]))
-    if not np.isfinite(values).all() or values[1] > LARGEST_STANDARD_ERROR:
-        return None
-    return values
+
+
+def _terms(fit: CoxFit, names: Sequence[str]) -> tuple[CoxTerm, ...]:
+    """The coefficients; none where a hazard ratio is too large for a number."""
+    ratios = fit.hazard_ratios()
+    if not np.isfinite(ratios).all():
+        return ()
+    values = np.column_stack([fit.coefficients, fit.standard_errors, ratios, fit.p]).tolist()
+    return tuple(CoxTerm(name, *row) for name, row in zip(names, values, strict=True))

@@ -5,7 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import roc_curve
 
-from hccfeat.stats.estimate import Estimate, Z, binary_labels, finite, same_length
+from hccfeat.stats.estimate import Estimate, binary_labels, finite, same_length
+from hccfeat.stats.intervals import normal_estimate
 from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_interval
 
 
@@ -67,12 +68,8 @@ def auroc(labels: ArrayLike, risk: ArrayLike) -> Estimate:
     value = float(of_cases.mean())
     if min(events, n - events) < 2:
         return Estimate(value, None, None, n, events, "AUROC; no interval: a class has a single patient")
-    variance = of_cases.var(ddof=1) / events + of_controls.var(ddof=1) / (n - events)
-    if variance <= 1e-15:
-        return Estimate(value, None, None, n, events, "AUROC; no interval: its DeLong variance is zero")
-    error = float(np.sqrt(variance))
-    lower, upper = max(0.0, value - Z * error), min(1.0, value + Z * error)
-    return Estimate(value, lower, upper, n, events, "AUROC; 95 % interval of DeLong, patient level", error)
+    error = float(np.sqrt(of_cases.var(ddof=1) / events + of_controls.var(ddof=1) / (n - events)))
+    return normal_estimate(value, error, n, events, "AUROC", "95 % interval of DeLong, patient level", (0.0, 1.0))
 
 
 def weighted_auroc(labels: ArrayLike, risk: ArrayLike) -> WeightedStatistic:

@@ -68,3 +68,18 @@ def same_length(**arrays: NDArray) -> None:
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise AnalysisError(", ".join(lengths), f"differ in length {lengths}", "Give one value per patient.")
+
+
+def checked_survival(time: ArrayLike, event: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Times as finite positive or zero float64 and events as booleans, of equal length.
+
+    Raises
+    ------
+    AnalysisError
+        If a time is missing or negative, or an event is not 0/1.
+    """
+    t, e = finite(time, "time"), binary_labels(event)
+    same_length(time=t, event=e)
+    if (t < 0).any():
+        raise AnalysisError("time", "is negative for some patients", "Correct the outcome table.")
+    return t, e

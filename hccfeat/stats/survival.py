@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from lifelines import KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
 from numpy.typing import ArrayLike, NDArray
 from sksurv.metrics import concordance_index_censored
 
-from hccfeat.errors import AnalysisError
-from hccfeat.stats.estimate import CONFIDENCE, Estimate, binary_labels, finite, same_length
+from hccfeat.stats.estimate import Estimate, checked_survival, finite, same_length
+from hccfeat.stats.km import product_limit
 from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_interval
 
 FEW_EVENTS = 5
@@ -41,26 +40,11 @@ class LogRank:
     reason: str = ""
 
 
-def checked_survival(time: ArrayLike, event: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Times as finite positive or zero float64 and events as booleans, of equal length.
-
-    Raises
-    ------
-    AnalysisError
-        If a time is missing or negative, or an event is not 0/1.
-    """
-    t, e = finite(time, "time"), binary_labels(event)
-    same_length(time=t, event=e)
-    if (t < 0).any():
-        raise AnalysisError("time", "is negative for some patients", "Correct the outcome table.")
-    return t, e
-
-
 def kaplan_meier(time: ArrayLike, event: ArrayLike, risk_times: ArrayLike) -> KaplanMeier:
     """Kaplan-Meier curve with numbers at risk.
 
-    Limits are Greenwood's on the log-log scale (lifelines). Where that scale is undefined they are 1 before
-    the first event, and once survival is 0 the lower limit is 0 and the upper keeps its last value.
+    Limits are Greenwood's on the log-log scale: 1 before the first event; once survival is 0 the lower limit
+    is 0 and the upper keeps its last value.
 
     Parameters
     ----------
@@ -76,32 +60,15 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, risk_times: ArrayLike) -> Ka
     AnalysisError
         If there are no patients, or times or events are malformed.
     """
-    t, e = checked_survival(time, event)
-    if not len(t):
-        raise AnalysisError("Kaplan-Meier curve", "has no patients", "Leave this group out.")
-    fitter = KaplanMeierFitter(alpha=1 - CONFIDENCE).fit(t, e)
-    times = fitter.survival_function_.index.to_numpy(dtype=np.float64)
-    survival = fitter.survival_function_.iloc[:, 0].to_numpy(dtype=np.float64)
-    lower, upper = (fitter.confidence_interval_.iloc[:, k].to_numpy(dtype=np.float64).copy() for k in (0, 1))
-    lower[survival >= 1], upper[survival >= 1] = 1.0, 1.0
-    gone = survival <= 0
-    if gone.any():
-        first = int(np.argmax(gone))
-        lower[first:], upper[first:] = 0.0, upper[first - 1] if first else 1.0
+    curve = product_limit(time, event)
+    times, survival, (lower, upper) = curve.times, curve.survival, curve.limits("log-log")
+    if times[0] > 0:
+        times = np.append(0.0, times)
+        survival, lower, upper = (np.append(1.0, values) for values in (survival, lower, upper))
     marks = np.asarray(risk_times, dtype=np.float64)
-    at_risk = np.array([(t >= mark).sum() for mark in marks], dtype=np.int64)
-    return KaplanMeier(
-        times, survival, lower, upper, marks, at_risk, len(t), int(e.sum()), _median(times, survival)
-    )
-
-
-def _median(times: NDArray[np.float64], survival: NDArray[np.float64]) -> float | None:
-    """First time with survival below one half; midpoint of the step when it is exactly one half, as in R."""
-    below = np.flatnonzero(survival < 0.5 - 1e-9)
-    exact = np.flatnonzero(np.abs(survival - 0.5) <= 1e-9)
-    if len(exact):
-        return float((times[exact[0]] + times[below[0]]) / 2) if len(below) else float(times[exact[0]])
-    return float(times[below[0]]) if len(below) else None
+    n, events = int(curve.at_risk[0]), int(curve.events.sum())
+    median = curve.quantile()[0]
+    return KaplanMeier(times, survival, lower, upper, marks, curve.risk_at(marks), n, events, median)
 
 
 def logrank(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> LogRank:

@@ -1,0 +1,49 @@
+"""Normal intervals and tests from a value and its standard error."""
+
+import numpy as np
+from scipy.special import ndtr
+
+from hccfeat.stats.estimate import Estimate, Z
+
+NO_ERROR = 1e-12
+"""A standard error below this is rounding: it says nothing about the uncertainty."""
+
+
+def normal_estimate(
+    value: float,
+    error: float,
+    n: int,
+    events: int,
+    name: str,
+    note: str,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimate:
+    """A value with the normal 95 % interval of its standard error, clipped to ``bounds``.
+
+    Parameters
+    ----------
+    value, error : float
+        The statistic and its standard error.
+    n, events : int
+        Patients, and those with the event.
+    name : str
+        What it is.
+    note : str
+        Where the interval comes from.
+    bounds : (float, float)
+        Smallest and largest possible value.
+
+    Returns
+    -------
+    Estimate
+        Without interval, and saying so, where the standard error is zero.
+    """
+    if not error > NO_ERROR:
+        return Estimate(float(value), None, None, n, events, f"{name}; no interval: its variance is zero")
+    lower, upper = max(bounds[0], value - Z * error), min(bounds[1], value + Z * error)
+    return Estimate(float(value), float(lower), float(upper), n, events, f"{name}; {note}", float(error))
+
+
+def wald_p(value: float, error: float) -> float | None:
+    """Two-sided normal P of a value against zero; None where the standard error is zero."""
+    return float(2 * ndtr(-abs(value) / error)) if error > NO_ERROR else None
