@@ -1,6 +1,7 @@
 """What every patch encoder is: RGB in, logits and an embedding out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,7 +34,7 @@ class EncoderOutput(NamedTuple):
 class Encoder(nn.Module, ABC):
     """Base class of the encoders.
 
-    Inputs are RGB in 0..1; the ImageNet normalisation is part of the module, as constants that are neither
+    Inputs are RGB in 0..1; their normalisation is part of the module, as constants that are neither
     parameters nor stored weights. What comes after the trunk runs in float32 even under autocast: the PPS
     varies between images far less than bfloat16 resolves.
 
@@ -43,19 +44,28 @@ class Encoder(nn.Module, ABC):
         Side of the square patches, pixels.
     embedding_dim : int
         Length of the stored vector.
+    mean, sd : three floats
+        Normalisation of RGB in 0..1; ImageNet's by default.
     """
 
     mean: Tensor
     sd: Tensor
 
-    def __init__(self, *, input_px: int, embedding_dim: int) -> None:
+    def __init__(
+        self,
+        *,
+        input_px: int,
+        embedding_dim: int,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        sd: Sequence[float] = IMAGENET_SD,
+    ) -> None:
         super().__init__()
         if input_px < 32:
             raise ConfigError("input_px", f"is {input_px}, less than 32", "Use patches of at least 32 px.")
         self.input_px = input_px
         self.embedding_dim = embedding_dim
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("sd", torch.tensor(IMAGENET_SD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("sd", torch.tensor(sd).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, rgb: Tensor) -> EncoderOutput:
         """Embed a batch of patches.

@@ -1,57 +1,87 @@
-"""CNN-SASM, the encoder of P1: ResNet18, channel then spatial self-attention, and a small head."""
+"""CNN-SASM, the encoder of P1, and the four models that leave something of it out (P1, Table 2)."""
 
-from torch import Tensor, nn
-
-from hccfeat.errors import ConfigError
 from hccfeat.models.attention import TokenAttention
-from hccfeat.models.base import Encoder
+from hccfeat.models.family import AttentionCnn
 from hccfeat.models.registry import register
-from hccfeat.models.trunk import TRUNK_CHANNELS, TRUNK_STRIDE, resnet18_trunk
-
-LAYOUTS = ("transpose", "reshape")
-PPS_DIM = 128
 
 
 @register("cnn_sasm")
-class CnnSasm(Encoder):
+class CnnSasm(AttentionCnn):
     """CNN-SASM (P1, Methods; its Table 2 gives the size): 12,303,980 parameters at 224 px.
 
-    The trunk's maps (B, 512, h, w) become 512 channel tokens of width h w for the channel module (CSA), then
-    h w position tokens of width 512 for the spatial module (SSA), whose maximum over positions is the pooled
-    vector. Its first head layer, after ReLU, is the 128-d PPS (P1 reading 1).
-
-    Parameters
-    ----------
-    input_px : int
-        Side of the patches, pixels. The token width of CSA follows it: ceil(input_px / 32) squared (49 at 224).
-    csa_heads, ssa_heads : int
-        Heads of the two modules; ``csa_heads`` must divide the token width, ``ssa_heads`` 512.
-    dropout : float
-        Used everywhere: attention weights, projections, head.
-    attention_dropout : float, optional
-        Of the attention weights, if other than ``dropout``. Without it CSA needs no 512 x 512 maps in memory, and
-        training on a processor is several times as fast: the small presets set it to 0.
-    layout : {"transpose", "reshape"}
-        How channel tokens become position tokens. ``reshape`` reproduces the released code, where a token then
-        is no position (P1 reading 3).
-    layer_norm_eps : float
-        1e-12 in the released code (P1 reading 6).
-    trunk_weights : str
-        See :func:`hccfeat.models.trunk.resnet18_trunk`.
-    n_classes : int
-        Number of logits.
-
-    Raises
-    ------
-    ConfigError
-        If the heads do not divide the token width or ``layout`` is unknown.
+    Both modules with their softmaxes; the pooled vector lies in (0, 1]. Options: see :class:`AttentionCnn`.
     """
+
+    csa: TokenAttention
+    ssa: TokenAttention
+
+
+@register("cnn_selfattn")
+class CnnSelfAttn(AttentionCnn):
+    """CNN-SelfAttn: CNN-SASM without the two softmaxes, so of the same size."""
+
+    softmax = False
+    csa: TokenAttention
+    ssa: TokenAttention
+
+
+@register("cnn_selfattn_attn")
+class CnnSelfAttnAttn(AttentionCnn):
+    """CNN-SelfAttn-Attn: CBAM's channel and spatial gates in place of the two softmaxes; 12,336,846 parameters."""
+
+    softmax = False
+    gated = True
+    csa: TokenAttention
+    ssa: TokenAttention
+
+
+@register("cnn_csa")
+class CnnCsa(AttentionCnn):
+    """CNN-CSA: trunk, CSA and head, without SSA; 11,252,332 parameters at 224 px.
+
+    The released code lacks this class. The pooled vector is read as in CNN-SASM: the maximum over the positions,
+    here of the CSA output (each position sums to 1 over the channels). Options: see :class:`AttentionCnn`.
+    """
+
+    csa: TokenAttention
 
     def __init__(
         self,
         *,
         input_px: int = 224,
         csa_heads: int = 7,
+        dropout: float = 0.3,
+        attention_dropout: float | None = None,
+        layer_norm_eps: float = 1e-5,
+        trunk_weights: str = "none",
+        n_classes: int = 2,
+    ) -> None:
+        super().__init__(
+            input_px=input_px,
+            csa_heads=csa_heads,
+            ssa_heads=None,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            layer_norm_eps=layer_norm_eps,
+            trunk_weights=trunk_weights,
+            n_classes=n_classes,
+        )
+
+
+@register("cnn_ssa")
+class CnnSsa(AttentionCnn):
+    """CNN-SSA: trunk, SSA and head, without CSA; 12,294,082 parameters at any patch size.
+
+    The released code lacks this class. The tokens of SSA are the positions of the trunk's maps; the pooled vector
+    is the maximum over the positions, as in CNN-SASM. Options: see :class:`AttentionCnn`.
+    """
+
+    ssa: TokenAttention
+
+    def __init__(
+        self,
+        *,
+        input_px: int = 224,
         ssa_heads: int = 8,
         dropout: float = 0.3,
         attention_dropout: float | None = None,
@@ -60,44 +90,14 @@ class CnnSasm(Encoder):
         trunk_weights: str = "none",
         n_classes: int = 2,
     ) -> None:
-        super().__init__(input_px=input_px, embedding_dim=PPS_DIM)
-        if layout not in LAYOUTS:
-            raise ConfigError("layout", f"is {layout!r}", f"Use {' or '.join(LAYOUTS)}.")
-        attention_dropout = dropout if attention_dropout is None else attention_dropout
-        for option, value in (("dropout", dropout), ("attention_dropout", attention_dropout)):
-            if not 0 <= value < 1:
-                raise ConfigError(option, f"is {value}", "Use a value from 0 to below 1.")
-        side = -(-input_px // TRUNK_STRIDE)
-        shared = {"dropout": dropout, "attention_dropout": attention_dropout, "layer_norm_eps": layer_norm_eps}
-        self.layout = layout
-        self.csa = TokenAttention(side * side, csa_heads, option="csa_heads", **shared)
-        self.ssa = TokenAttention(TRUNK_CHANNELS, ssa_heads, option="ssa_heads", **shared)
-        self.trunk = resnet18_trunk(trunk_weights)
-        self.hidden = nn.Linear(TRUNK_CHANNELS, PPS_DIM)
-        self.head_dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(PPS_DIM, n_classes)
-
-    def feature_maps(self, normalised: Tensor) -> Tensor:
-        """Run the ResNet18 trunk."""
-        return self.trunk(normalised)
-
-    def pool(self, maps: Tensor) -> Tensor:
-        """Attend over channels, then positions, then take the maximum over positions: (B, 512), in (0, 1]."""
-        channels = self.csa(maps.flatten(2))
-        positions = self.to_positions(channels)
-        return self.ssa(positions).amax(dim=1)
-
-    def to_positions(self, channels: Tensor) -> Tensor:
-        """Turn channel tokens (B, 512, P) into position tokens (B, P, 512), in the layout of this module."""
-        batch, count, width = channels.shape
-        if self.layout == "reshape":
-            return channels.reshape(batch, width, count)
-        return channels.transpose(1, 2)
-
-    def embed(self, pooled: Tensor) -> Tensor:
-        """Give the PPS: first head layer after ReLU, before its dropout."""
-        return self.hidden(pooled).relu()
-
-    def classify(self, embedding: Tensor) -> Tensor:
-        """Give the logits of a PPS."""
-        return self.classifier(self.head_dropout(embedding))
+        super().__init__(
+            input_px=input_px,
+            csa_heads=None,
+            ssa_heads=ssa_heads,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            layout=layout,
+            layer_norm_eps=layer_norm_eps,
+            trunk_weights=trunk_weights,
+            n_classes=n_classes,
+        )

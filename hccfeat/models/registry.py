@@ -31,7 +31,7 @@ def names() -> list[str]:
     return sorted(_encoders)
 
 
-def create(name: str, **options: Any) -> Encoder:
+def create(name: str, /, **options: Any) -> Encoder:
     """Make an encoder.
 
     Parameters
@@ -49,17 +49,26 @@ def create(name: str, **options: Any) -> Encoder:
     Raises
     ------
     ConfigError
-        If the name or an option is unknown, or an option has a value that the encoder refuses.
+        If the name or an option is unknown, an option that the encoder needs is missing, or one has a value that
+        the encoder refuses.
     """
     _discover()
     if name not in _encoders:
         raise ConfigError(f"encoder {name}", "does not exist", f"Known encoders: {', '.join(names())}.")
     encoder = _encoders[name]
-    known = list(inspect.signature(encoder).parameters)
-    if unknown := sorted(set(options) - set(known)):
+    parameters = inspect.signature(encoder).parameters
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    if not open_ended and (unknown := sorted(set(options) - set(parameters))):
         raise ConfigError(
-            f"encoder {name}", f"has no option {', '.join(unknown)}", f"Its options: {', '.join(known)}."
+            f"encoder {name}", f"has no option {', '.join(unknown)}", f"Its options: {', '.join(parameters)}."
         )
+    needed = [
+        key
+        for key, parameter in parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    if missing := [key for key in needed if key not in options]:
+        raise ConfigError(f"encoder {name}", f"needs {', '.join(missing)}", "Give it in encoder.options.")
     return encoder(**options)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from hccfeat.errors import StoreError
@@ -43,7 +43,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     header = {METADATA_KEY: canonical_json(dict(metadata))}
 
     def write(temporary: Path) -> None:
-        save_file(plain, temporary, metadata=header)
+        # save_file would make a file that only its owner can read, whatever the umask
+        temporary.write_bytes(save(plain, metadata=header))
 
     write_atomically(path, write)
     return weights_sha256(path)

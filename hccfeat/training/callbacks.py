@@ -1,6 +1,7 @@
 """What happens around the epochs of a training: record, checkpoint and progress bar."""
 
 import math
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -20,8 +21,12 @@ def learning_rate(recipe: TrainingRecipe, epoch: int) -> float:
     return recipe.learning_rate * recipe.step_gamma ** (epoch // recipe.step_epochs)
 
 
+SECONDS_BETWEEN_CHECKPOINTS = 15.0
+"""Shorter epochs are not worth a file of several hundred megabytes each; a kill loses no more than this."""
+
+
 class EpochRecord(Checkpoint):
-    """Keep history and best weights, and publish the whole state after each epoch, best weights included.
+    """Keep history and best weights, and publish the whole state after an epoch, best weights included.
 
     Lightning runs it after early stopping, whose counter therefore is up to date in the file.
     """
@@ -33,6 +38,7 @@ class EpochRecord(Checkpoint):
         self.best_epoch = 0
         self.best: dict[str, Tensor] = {}
         self.finished = False
+        self.published = -math.inf
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the epoch; raise if its loss is no number."""
@@ -57,7 +63,11 @@ class EpochRecord(Checkpoint):
             }
         last = getattr(trainer, "max_epochs", None) == epoch
         self.finished = bool(trainer.should_stop) or last
-        self._publish(trainer)
+        # processes that share a training publish together, so none may go by its own clock
+        due = time.monotonic() - self.published >= SECONDS_BETWEEN_CHECKPOINTS or self.job.devices > 1
+        if due or self.finished:
+            self._publish(trainer)
+            self.published = time.monotonic()
 
     def _publish(self, trainer: Trainer) -> None:
         if trainer.is_global_zero:

@@ -26,23 +26,34 @@ class TrainingImage:
         1 recurrence, 0 none.
     patches : uint8, (N, S, S, 3)
         Normalised RGB patches; a read-only memory map will do, only the patches of a batch are read at a time.
+    months : float, optional
+        Time to recurrence (label 1) or to the end of follow-up (label 0). Given for every image, it makes Cox's
+        partial likelihood the loss, and all patients can train whatever their follow-up.
     """
 
     image_id: str
     patient_id: str
     label: int
     patches: NDArray[np.uint8]
+    months: float | None = None
 
 
 class PatchBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Batches of patches by lists of indices: uint8 (B, S, S, 3) and int64 labels (B,)."""
+    """Batches of patches by lists of indices: uint8 (B, S, S, 3) and int64 labels (B,).
+
+    With survival times the labels are float32 (B, 2): label and months.
+    """
 
     def __init__(self, images: Sequence[TrainingImage]) -> None:
         self.arrays = [image.patches for image in images]
         counts = [len(image.patches) for image in images]
         self.image_of = np.repeat(np.arange(len(images)), counts)
         self.row_of = np.concatenate([np.arange(count) for count in counts] or [np.arange(0)])
-        self.labels = np.repeat(np.array([image.label for image in images], dtype=np.int64), counts)
+        labels = np.array([image.label for image in images], dtype=np.int64)
+        if images and images[0].months is not None:
+            months = np.array([image.months for image in images], dtype=np.float32)
+            labels = np.column_stack([labels.astype(np.float32), months])
+        self.labels = np.repeat(labels, counts, axis=0)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -107,7 +118,8 @@ def check_images(images: Sequence[TrainingImage], *, size_px: int) -> list[Train
     Raises
     ------
     InputError
-        If an image repeats, a label is not 0 or 1, a patient has two labels, or patches have another shape.
+        If an image repeats, a label is not 0 or 1, a patient has two labels, some images lack a survival time, or
+        patches have another shape.
     AnalysisError
         If the images with patches are of one class only.
     """
@@ -127,6 +139,8 @@ def check_images(images: Sequence[TrainingImage], *, size_px: int) -> list[Train
             raise InputError(
                 f"image {image.image_id}", f"has label {image.label}", "One label per patient, 0 or 1."
             )
+    if 0 < sum(image.months is None for image in kept) < len(kept):
+        raise InputError("encoder training", "has survival times for some images only", "Give all of them or none.")
     if len(set(labels.values())) < 2:
         raise AnalysisError(
             "encoder training",
@@ -164,5 +178,6 @@ def fingerprint(images: Sequence[TrainingImage]) -> str:
     rows = []
     for image in images:
         pixels = hashlib.sha256(np.ascontiguousarray(image.patches).data).hexdigest()
-        rows.append([image.image_id, image.patient_id, image.label, list(image.patches.shape), pixels])
+        survival = [] if image.months is None else [image.months]
+        rows.append([image.image_id, image.patient_id, image.label, list(image.patches.shape), pixels, *survival])
     return sha256_of(rows)

@@ -103,10 +103,11 @@ def train_encoder(
 ) -> TrainedEncoder:
     """Train the encoder of a recipe (docs/methods-recurrence.md; P1 readings 5, 10, 11).
 
-    Cross-entropy on logits, Adam, a stepwise learning rate, early stopping, and the weights of the epoch with
-    the lowest monitored loss. After every epoch the state goes to ``work/last.ckpt``; called again with equal
-    arguments after a kill, the training continues from there, and on a CPU with equal threads ends with the bytes
-    that an undisturbed run would have given. A finished training is not repeated.
+    Cross-entropy on logits, or Cox's partial likelihood where the images come with survival times; Adam, a stepwise
+    learning rate, early stopping, and the weights of the epoch with the lowest monitored loss. After an epoch, if
+    the last time is some seconds ago, the state goes to ``work/last.ckpt``; called again with equal arguments after
+    a kill, the training continues from there, and on a CPU with equal threads ends with the bytes that an
+    undisturbed run would have given. A finished training is not repeated.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def _check_batch(train: Sequence[TrainingImage], recipe: Recipe, devices: int) -
 
 def _identity(images: Sequence[TrainingImage], recipe: Recipe, precision: str, devices: int) -> str:
     """Hash of everything that decides the trained weights."""
-    fields = recipe.model_dump(mode="json", include={"encoder", "training"})
+    fields = {"encoder": recipe.encoder.identity(), "training": recipe.training.model_dump(mode="json")}
     about = {"recipe": fields, "size_px": recipe.patches.size_px, "images": fingerprint(images)}
     return sha256_of(about | {"precision": precision, "devices": devices, "torch": torch.__version__})
 

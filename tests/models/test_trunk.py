@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from hccfeat.errors import ConfigError
+from hccfeat.models import create
 from hccfeat.models.trunk import resnet18_trunk
 
 
@@ -66,6 +67,37 @@ def test_a_local_file_fills_the_trunk_and_its_classifier_is_ignored(plain: torch
         torch.testing.assert_close(trunk.bn1.running_var, state["bn1.running_var"])
 
 
+@pytest.mark.parametrize(
+    ("encoder", "backbone", "probe", "options"),
+    [
+        ("cnn_ssa", "resnet18", "layer3.0.conv1.weight", {}),
+        ("densenet121", "densenet121", "features.denseblock2.denselayer3.conv1.weight", {}),
+        ("swin_base", "swin_base_patch4_window7_224", "layers.1.blocks.0.attn.qkv.weight", {"window_size": 4}),
+    ],
+)
+def test_one_loader_serves_every_encoder(
+    encoder: str, backbone: str, probe: str, options: dict[str, int], tmp_path: Path
+) -> None:
+    torch.manual_seed(2)
+    state = timm.create_model(backbone, pretrained=False).state_dict()
+    file = tmp_path / "backbone.safetensors"
+    save_file(state, file)
+    made = create(encoder, input_px=64, trunk_weights=str(file), **options)
+    assert torch.equal(made.trunk.state_dict()[probe], state[probe])
+
+
+def test_the_loader_is_strict(tmp_path: Path) -> None:
+    state = timm.create_model("densenet121", pretrained=False).state_dict()
+    file = tmp_path / "backbone.safetensors"
+    del state["features.conv0.weight"]
+    save_file(state, file)
+    words = "1 tensors are missing, extra or of another shape, for instance features.conv0.weight"
+    with pytest.raises(ConfigError, match=words):
+        create("densenet121", trunk_weights=str(file))
+    with pytest.raises(ConfigError, match="is not a resnet18"):
+        create("cnn_ssa", trunk_weights=str(file))
+
+
 def test_files_that_do_not_fit_are_refused(plain: torch.nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no file"):
         resnet18_trunk(str(tmp_path / "absent.safetensors"))
@@ -75,5 +107,5 @@ def test_files_that_do_not_fit_are_refused(plain: torch.nn.Module, tmp_path: Pat
         resnet18_trunk(str(damaged))
     other = tmp_path / "other.safetensors"
     save_file({"conv1.weight": torch.zeros(3)}, other)
-    with pytest.raises(ConfigError, match="is not a ResNet18"):
+    with pytest.raises(ConfigError, match="is not a resnet18"):
         resnet18_trunk(str(other))

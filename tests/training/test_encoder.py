@@ -1,5 +1,6 @@
 """Training of the encoder: what it returns, repeats, resumes and refuses."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from hccfeat.config import Recipe
 from hccfeat.errors import AnalysisError, ConfigError
 from hccfeat.models.weights import load_tensors, read_metadata
+from hccfeat.training import callbacks
 from hccfeat.training.encoder import TrainedEncoder, build_encoder, load_encoder, train_encoder
 from tests.training.toy import SIDE, flips, toy_images, toy_recipe
 
@@ -87,6 +89,27 @@ def test_an_interrupted_training_ends_with_the_same_bytes(undisturbed: TrainedEn
     assert interrupted.calls == 5 + 6, "the first epoch was repeated"
     assert resumed.weights_sha256 == undisturbed.weights_sha256
     assert resumed.history == undisturbed.history
+
+
+def test_short_epochs_share_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published: list[int] = []
+    publish = callbacks.EpochRecord._publish
+
+    def counted(record: callbacks.EpochRecord, trainer: Any) -> None:
+        published.append(record.history[-1]["epoch"])
+        publish(record, trainer)
+
+    monkeypatch.setattr(callbacks.EpochRecord, "_publish", counted)
+    train(tmp_path / "quick", toy_recipe(max_epochs=4))
+    assert published == [1, 4]
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    train(tmp_path / "slow", toy_recipe(max_epochs=4))
+    assert published[2:] == [1, 2, 3, 4]
+
+
+def test_nothing_of_a_training_stays_in_memory(tmp_path: Path) -> None:
+    train(tmp_path, toy_recipe(max_epochs=1))
+    assert [thing for thing in gc.get_objects() if type(thing) is torch.optim.Adam] == []
 
 
 @pytest.mark.slow

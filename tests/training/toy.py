@@ -96,8 +96,10 @@ def flips(images: torch.Tensor, generator: torch.Generator | None) -> torch.Tens
 def main(work: Path, kill_at_batch: int) -> None:
     """Train until the process kills itself at a batch, without any clean-up."""
     from hccfeat.progress import set_quiet
+    from hccfeat.training import callbacks
     from hccfeat.training.encoder import train_encoder
 
+    callbacks.SECONDS_BETWEEN_CHECKPOINTS = 0.0
     calls = 0
 
     def deadly(images: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
