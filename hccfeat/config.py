@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hccfeat.errors import ConfigError
-from hccfeat.files import sha256_of
+from hccfeat.files import sha256_of, sha256_of_file
 from hccfeat.resources import resource_folder
 
 STUDY_FILE = "hccfeat.toml"
@@ -76,6 +76,14 @@ class EncoderRecipe(Frozen):
     name: str = "cnn_sasm"
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     trunk_weights: str = Field("imagenet", description="none, imagenet (timm's hub) or a safetensors file")
+
+    def identity(self) -> dict[str, Any]:
+        """Fields that decide the weights: a file of trunk weights counts by its content, not by its name."""
+        fields = self.model_dump(mode="json")
+        path = Path(self.trunk_weights)
+        if self.trunk_weights not in {"none", "imagenet"} and path.is_file():
+            fields["trunk_weights"] = sha256_of_file(path)
+        return fields
 
 
 class AugmentationRecipe(Frozen):
@@ -230,7 +238,9 @@ def parse_toml(path: Path, model: type[Model]) -> Model:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), f"is not valid TOML ({error})", "Correct the file.") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-        )
-        raise ConfigError(str(path), problems, "Correct the keys named.") from error
+        raise ConfigError(str(path), problems_of(error), "Correct the keys named.") from error
+
+
+def problems_of(error: ValidationError) -> str:
+    """Key and problem of everything that does not fit a model, in one line."""
+    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())

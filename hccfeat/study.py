@@ -47,6 +47,17 @@ class AnalyzeSummary:
 
 
 @dataclass
+class ReproductionSummary:
+    """What ``reproduce`` shows on one screen."""
+
+    run_id: str
+    report: Path
+    simulated: bool
+    preset: str
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
 class RiskTable:
     """Risks of patients without outcomes."""
 
@@ -108,6 +119,15 @@ class Study:
         run = analyze(self.folder, self.config, request)
         report = write_report(self.folder / "results" / run.run_id, collect(self.folder, self.config, run))
         return AnalyzeSummary(run.run_id, report, run.simulated, run.headline(), run.notices())
+
+    def reproduce(self, **options: Any) -> ReproductionSummary:
+        """Run the study of paper 1 and write its report; see :func:`hccfeat.reproduction.run.reproduce`."""
+        from hccfeat.reproduction.page import checklist_rows, write_page
+        from hccfeat.reproduction.run import ReproduceRequest, reproduce
+
+        run = reproduce(self.folder, self.config, ReproduceRequest(**options))
+        report = write_page(self.folder / "results" / run.run_id, run)
+        return ReproductionSummary(run.run_id, report, run.simulated, run.preset.name, checklist_rows(run))
 
     def predict(self, *, model: str, cohorts: tuple[str, ...] = ()) -> RiskTable:
         """Give the risk of patients without outcomes; see :mod:`hccfeat.analysis.predict`."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hccfeat.config import Recipe, load_recipe, load_study_config
+from hccfeat.config import EncoderRecipe, Recipe, load_recipe, load_study_config
 from hccfeat.errors import ConfigError
 
 
@@ -39,10 +39,21 @@ def test_a_missing_study_says_init(tmp_path: Path) -> None:
         load_study_config(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["paper", "released-code", "demo", "tiny"])
+@pytest.mark.parametrize("name", ["paper", "released-code", "demo", "tiny", "reduced", "timm-resnet50"])
 def test_shipped_recipes_load(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
+
+
+def test_a_file_of_trunk_weights_counts_by_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "trunk.safetensors"
+    file.write_bytes(b"one")
+    encoder = EncoderRecipe(trunk_weights=str(file))
+    first = encoder.identity()
+    assert first == EncoderRecipe(trunk_weights=str(file)).identity()
+    file.write_bytes(b"two")
+    assert encoder.identity() != first
+    assert EncoderRecipe(trunk_weights="none").identity()["trunk_weights"] == "none"
 
 
 def test_a_study_recipe_wins(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def population(data: EndpointData, cohort: str, role: Role, split: SplitRole) ->
         .cast(pl.Float64)
         .fill_null(float("nan"))
         .to_numpy()
-        .reshape(len(ids), -1),
+        .reshape(len(ids), len(data.indicator_names)),
         list(data.indicator_names),
         left_out={reason: count for reason, count in left_out.items() if count},
     )

@@ -53,7 +53,10 @@ def training_sha256(recipe: Recipe, images: list[dict[str, Any]], device_kind: s
     return sha256_of(
         {
             "version": TRAINING_VERSION,
-            "recipe": recipe.model_dump(mode="json", exclude={"name", "title", "prognostic"}),
+            "recipe": {
+                **recipe.model_dump(mode="json", exclude={"name", "title", "prognostic"}),
+                "encoder": recipe.encoder.identity(),
+            },
             "images": images,
             "device": device_kind,
         }

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from hccfeat.cohort.described import ingested_description
 from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import Recipe, StudyConfig
-from hccfeat.errors import AnalysisError, HccfeatError, InputError
+from hccfeat.errors import HccfeatError, InputError
 from hccfeat.extraction import feature_sets, provenance
+from hccfeat.extraction.candidates import training_candidates
 from hccfeat.extraction.encoder import plan_training, train
 from hccfeat.extraction.executors import run_tasks
 from hccfeat.extraction.identity import FeatureSet
@@ -153,8 +151,8 @@ class _Session:
 
     def _trained(self, fold: int | None) -> FeatureSet:
         all_sources = sources(self.study, [self.config.development_cohort])
-        split = frozen_split(self.study, self.committer, self.config)
-        candidates, forbidden = self._candidates(split, fold)
+        frozen_split(self.study, self.committer, self.config)
+        candidates, forbidden = training_candidates(self.study, self.config, self.committer.query, fold)
         work = plan_training(candidates, all_sources, self.recipe, self.device, forbidden)
         known = feature_sets.by_training(self.study, self.options.base, work.sha256, fold)
         if known is not None:
@@ -191,26 +189,6 @@ class _Session:
             "SELECT simulated FROM cohort WHERE cohort = ?", [self.config.development_cohort]
         )
         return bool(frame["simulated"].any())
-
-    def _candidates(self, split: str, fold: int | None) -> tuple[pl.DataFrame, set[str]]:
-        """Untreated training patients with both outcomes, and the patients that may not train."""
-        description = ingested_description(self.study, self.config.development_cohort)
-        frame = self.committer.query(_CANDIDATES, [split])
-        minimum = description.minimum_follow_up_months or 0.0
-        unseen = (
-            (pl.col("role") == "test") if fold is None else (pl.col("role") == "test") | (pl.col("fold") == fold)
-        )
-        forbidden = set(frame.filter(unseen)["patient_id"])
-        too_short = ~pl.col("relapsed") & ~pl.col("died") & (pl.col("recurrence_months") < minimum)
-        candidates = frame.filter(~unseen & ~pl.col("treated") & pl.col("relapsed").is_not_null())
-        candidates = candidates.filter(pl.col("os_months").is_not_null()).filter(~too_short)
-        if candidates.is_empty():
-            raise AnalysisError(
-                self.config.development_cohort,
-                "has no untreated training patients with recurrence and survival outcomes",
-                "Ingest outcomes, or give a trained encoder with --weights.",
-            )
-        return candidates.select("patient_id", "relapsed", "os_months", "died"), forbidden
 
     def embed_missing(self, feature_set: FeatureSet, wanted: list[Source]) -> None:
         """Embed the images that the feature set lacks and commit each as it comes."""
@@ -281,16 +259,3 @@ class _Session:
         }
         row = provenance.run_row("extract", started, settings)
         self.committer.record("runs", "extract", {"run": [row]}, about=settings)
-
-
-_CANDIDATES = """
-SELECT p.patient_id, s.role, s.fold,
-       coalesce(p.treatment, 'none') <> 'none' AS treated,
-       r.event AS relapsed, r.months AS recurrence_months,
-       o.event AS died, o.months AS os_months
-FROM patient AS p
-JOIN split AS s ON s.patient_id = p.patient_id AND s.split = ?
-LEFT JOIN outcome AS r ON r.patient_id = p.patient_id AND r.outcome = 'recurrence'
-LEFT JOIN outcome AS o ON o.patient_id = p.patient_id AND o.outcome = 'os'
-ORDER BY p.patient_id
-"""

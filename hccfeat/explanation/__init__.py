@@ -1,0 +1,1 @@
+"""Where an encoder looks: class activation maps, channel ranking, whole-slide risk maps and their files."""

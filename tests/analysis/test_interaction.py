@@ -1,0 +1,97 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from hccfeat.analysis.interaction import PRODUCT, RISK, TREATMENT, interaction
+from hccfeat.analysis.treatment import Patients
+from tests.analysis.test_treatment import people
+
+
+def confounded(n: int, effect: float, seed: int) -> tuple[Patients, pl.Series]:
+    """Treatment depends on a covariate that drives recurrence; its effect is ``effect`` per SD of the risk."""
+    generator = np.random.default_rng(seed)
+    risk, covariate = generator.normal(size=n), generator.random(n) < 0.4
+    treated = generator.random(n) < np.where(covariate, 0.5, 0.15)
+    hazard = 0.02 * np.exp(0.8 * risk + 0.7 * covariate + effect * risk * treated)
+    time, censored = generator.exponential(1 / hazard), generator.uniform(24, 84, n)
+    ids = [f"internal/P{k}" for k in range(n)]
+    found = Patients("simulated", ids, np.minimum(time, censored), time <= censored, treated, risk, 0.0)
+    return found, pl.Series(covariate)
+
+
+def test_a_simulated_interaction_is_recovered() -> None:
+    patients, covariate = confounded(2000, -0.7, 1)
+    found = interaction(patients, {"invasion": covariate})
+    assert [term.term for term in found.larger.terms] == [TREATMENT, RISK, "invasion", PRODUCT]
+    product, main = found.larger.term(PRODUCT), found.larger.term(TREATMENT)
+    assert product is not None
+    assert main is not None
+    assert product.coefficient == pytest.approx(-0.7, abs=2.5 * product.standard_error)
+    assert main.coefficient == pytest.approx(0.0, abs=2.5 * main.standard_error)
+    assert found.p < 1e-6
+    assert found.df == 1
+    assert sum(found.n) == 2000
+    assert sum(found.events) == found.larger.events
+
+
+def test_a_product_with_a_covariate_passes_for_treatment_unless_it_is_in_the_model() -> None:
+    generator = np.random.default_rng(3)
+    risk, covariate = generator.normal(size=4000), generator.random(4000) < 0.4
+    treated = generator.random(4000) < np.where(covariate, 0.8, 0.1)
+    time = generator.exponential(1 / (0.02 * np.exp(0.4 * risk + 0.8 * risk * covariate)))
+    ids = [f"internal/P{k}" for k in range(4000)]
+    patients = Patients("confounded", ids, np.minimum(time, 60), time <= 60, treated, risk, 0.0)
+    naive = interaction(patients, {"invasion": pl.Series(covariate)})
+    adjusted = interaction(patients, {"invasion": pl.Series(covariate)}, with_products=True)
+    assert naive.p < 1e-6
+    assert adjusted.p > 0.01
+    assert f"{RISK} x invasion" in [term.term for term in adjusted.smaller.terms]
+    assert adjusted.name == "confounded, with products of risk and covariates"
+
+
+def test_without_an_interaction_the_p_values_are_uniform_enough() -> None:
+    p = [interaction(*_named(confounded(250, 0.0, seed))).p for seed in range(16)]
+    assert 0.25 < np.mean(p) < 0.75
+    assert sum(value < 0.05 for value in p) <= 4
+
+
+def _named(pair: tuple[Patients, pl.Series]) -> tuple[Patients, dict[str, pl.Series]]:
+    return pair[0], {"invasion": pair[1]}
+
+
+def test_incomplete_patients_and_unknown_covariates_are_counted() -> None:
+    patients, covariate = confounded(300, -0.7, 2)
+    holes = pl.Series([None] * 10 + covariate.to_list()[10:], dtype=pl.Boolean)
+    unknown = pl.Series([None] * 300, dtype=pl.Boolean)
+    found = interaction(patients, {"invasion": holes, "afp": unknown, "same": pl.Series([True] * 300)})
+    assert found.incomplete == 10
+    assert found.larger.n == 290
+    assert found.left_out["afp"] == "not known for 300 of 300 patients"
+    assert found.left_out["same"] == "constant"
+    assert found.p is not None
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_next_to_nobody_gives_a_reason(n: int) -> None:
+    few = people().take(np.arange(73) < n, "few")
+    found = interaction(few, {"invasion": pl.Series([True] * n, dtype=pl.Boolean)})
+    assert (found.chisq, found.p) == (None, None)
+    assert "events" in found.reason
+    assert sum(found.n) == n
+
+
+def test_one_arm_or_an_arm_without_events_gives_a_reason() -> None:
+    patients = people()
+    alone = interaction(patients.take(~patients.treated, "untreated"), {})
+    assert alone.reason == f"{TREATMENT}: constant"
+    assert alone.p is None
+    calm = Patients(
+        "calm",
+        patients.ids,
+        patients.months,
+        patients.event & ~patients.treated,
+        patients.treated,
+        patients.risk,
+        0.5,
+    )
+    assert "no events among the 16 patients" in interaction(calm, {}).reason
