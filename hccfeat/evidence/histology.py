@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from hccfeat.analysis.histology import (
     AGGRESSIVENESS,
     BETWEEN,
@@ -19,30 +17,15 @@ from hccfeat.analysis.histology import (
     histology,
 )
 from hccfeat.analysis.patch_truth import EXPECTED
-from hccfeat.config import Frozen, Recipe, load_recipe
+from hccfeat.config import Recipe, load_recipe
 from hccfeat.evidence.page import Evidence, EvidenceTable, Section
 from hccfeat.evidence.paired import Paired, paired
 from hccfeat.evidence.record import Part, Record, Row
-from hccfeat.evidence.settings import Settings, identity, load_settings
+from hccfeat.evidence.settings import HistologyStudy, Settings, identity, load_settings
 from hccfeat.evidence.studies import Options
 from hccfeat.evidence.writing import difference
 from hccfeat.report.formatting import MISSING, count, with_interval
 
-
-class HistologyStudy(Frozen):
-    """Sizes of the study; a change makes kept replicates anew."""
-
-    seeds: tuple[int, ...] = (1, 2, 3)
-    pi: float = Field(0.0, ge=0, le=1, description="share of recurrence times that disease does not decide")
-    patients: int = Field(300, ge=20, description="internal, two cores each")
-    external_patients: int = Field(24, ge=3, description="a whole section each")
-    width_px: int = Field(256, ge=128, description="of a core, at 1 um/px")
-    recipe: str = "demo"
-    per_image: int = Field(16, ge=1, description="patches of an image; 16 are all of a section")
-    bootstraps: int = Field(1000, ge=100)
-
-
-STUDY = HistologyStudy()
 LABELS = {
     "nuclear_area_um2": "mean nuclear area",
     "nuclei_per_mm2": "nuclei per mm²",
@@ -73,9 +56,10 @@ PLACES = (
 )
 
 
-def run(options: Options, study: HistologyStudy = STUDY) -> Evidence:
+def run(options: Options, study: HistologyStudy | None = None) -> Evidence:
     """Run the seeds that are missing and put the page together."""
     settings = load_settings()
+    study = study or settings.histology
     record = Record(options.out / "histology.json", "histology")
     part = _part(record, settings, study)
     seeds = study.seeds[: options.replicates]

@@ -106,6 +106,19 @@ class Null(Frozen):
     coverage: tuple[float, float]
 
 
+class HistologyStudy(Frozen):
+    """The study of patch risks against the tissue that was drawn."""
+
+    seeds: tuple[int, ...]
+    pi: float = Field(ge=0, le=1, description="share of recurrence times that disease does not decide")
+    patients: int = Field(ge=20, description="internal, two cores each")
+    external_patients: int = Field(ge=3, description="a whole section each")
+    width_px: int = Field(ge=128, description="of a core, at 1 um/px")
+    recipe: str
+    per_image: int = Field(ge=1, description="patches of an image; 16 are all of a section")
+    bootstraps: int = Field(ge=100)
+
+
 class Settings(Frozen):
     """``evidence.toml``."""
 
@@ -113,6 +126,7 @@ class Settings(Frozen):
     denoising: Denoising
     treatment: Treatment
     null: Null
+    histology: HistologyStudy
 
 
 def load_settings() -> Settings:

@@ -5,6 +5,7 @@ Its key holds the preprocessing and the content of the source, so a stale entry 
 """
 
 import json
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +83,12 @@ def _save(path: Path, image: PreparedImage) -> None:
     write_atomically(path, write)
 
 
+_LOAD_LOCK = threading.Lock()
+"""NumPy reads an array's header through ``ast``, which CPython 3.11 does not survive in two threads at once."""
+
+
 def _load(path: Path) -> PreparedImage:
-    with np.load(path, allow_pickle=False) as stored:
+    with _LOAD_LOCK, np.load(path, allow_pickle=False) as stored:
         facts = json.loads(str(stored["facts"]))
         stain = facts.pop("stain", None)
         info = facts.pop("info")

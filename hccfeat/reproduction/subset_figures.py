@@ -1,5 +1,6 @@
 """Figures of the subset study: scores by subset, confusion matrices, maps of embeddings."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -173,7 +174,7 @@ def cloud_figure(key: str, rows: Sequence[Sequence[Cloud]], *, title: str, simul
             for x, cloud in enumerate(row):
                 bottom = height - 0.5 - (y + 1) * (side + 0.25) + 0.06
                 box = ((x + 0.04) * side / width, bottom / height, 0.92 * side / width, 0.94 * side / height)
-                _draw_cloud(figure.add_axes(box), cloud)
+                _draw_cloud(figure.add_axes(box), cloud, letters=int(10 * side))
         _cloud_legend(figure, height)
         if simulated:
             _watermark_all(figure)
@@ -209,13 +210,14 @@ def _draw_lines(axes: Axes, panel: Panel, chance: float | None) -> None:
                 axes.plot([at, at], [lower, upper], color=colour, linewidth=1.2, alpha=0.7)
 
 
-def _draw_cloud(axes: Axes, cloud: Cloud) -> None:
+def _draw_cloud(axes: Axes, cloud: Cloud, letters: int) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.set_title(cloud.title, fontsize=8.6, fontweight="normal")
     if cloud.points is None:
-        axes.text(0.5, 0.5, cloud.note, transform=axes.transAxes, ha="center", va="center", fontsize=8, wrap=True)
+        note = textwrap.fill(cloud.note, letters)
+        axes.text(0.5, 0.5, note, transform=axes.transAxes, ha="center", va="center", fontsize=8)
         return
     size = 2.2 if len(cloud.points) > 80 else 3.6
     for relapsed, colour in ((False, PALETTE[0]), (True, PALETTE[1])):

@@ -10,8 +10,9 @@ from hccfeat.analysis.histology import AGGRESSIVENESS, BETWEEN, POOLED, WITHIN
 from hccfeat.analysis.patch_truth import EXPECTED
 from hccfeat.config import Recipe, load_study_config
 from hccfeat.evidence import histology as study
-from hccfeat.evidence.histology import COLUMNS, DIFFERENCE, RISK, HistologyStudy, replicate, run
+from hccfeat.evidence.histology import COLUMNS, DIFFERENCE, RISK, replicate, run
 from hccfeat.evidence.page import markdown
+from hccfeat.evidence.settings import HistologyStudy, load_settings
 from hccfeat.evidence.studies import Options
 from hccfeat.simulation.parameters import load_parameters
 
@@ -73,7 +74,7 @@ def test_finished_seeds_are_kept_and_others_not_claimed(tmp_path: Path, made: li
     assert all("not judged, one seed" in line for line in kept.summary)
     run(Options(tmp_path, replicates=2))
     assert made == [1, 2]
-    run(Options(tmp_path, replicates=2), HistologyStudy(patients=301))
+    run(Options(tmp_path, replicates=2), load_settings().histology.model_copy(update={"patients": 301}))
     assert made == [1, 2, 1, 2]
     nothing = run(Options(tmp_path / "empty", images=False))
     assert nothing.summary == ["Not run: no seed is kept."]
@@ -105,7 +106,8 @@ def test_a_seed_is_simulated_extracted_and_compared(
     monkeypatch.setattr("hccfeat.simulation.deliver.simulate", simulated)
     monkeypatch.setattr("hccfeat.study.init_study", made)
     monkeypatch.setattr("hccfeat.extraction.workflow.extract", extracted)
-    found = [dict(zip(COLUMNS, row, strict=True)) for row in replicate(HistologyStudy(bootstraps=100), 7)]
+    study = load_settings().histology.model_copy(update={"bootstraps": 100})
+    found = [dict(zip(COLUMNS, row, strict=True)) for row in replicate(study, 7)]
     assert (asked["preset"], asked["seed"], asked["ingested"]) == ("demo", 7, ["internal", "external"])
     assert asked["overrides"] == {"pi": 0.0, "patients": 300, "width_px": 256, "external_patients": 24}
     load_parameters("demo", asked["overrides"])

@@ -17,6 +17,7 @@ from hccfeat.reproduction.blocks import Block, Download, Figure, Item, Note, Not
 from hccfeat.reproduction.page import write_page
 from hccfeat.reproduction.presets import load_preset
 from hccfeat.reproduction.run import BuiltItem, Reproduction, build, metric_rows
+from tests.report.test_browser import CHROMIUM, browse
 
 NASTY = '<script>alert("x")</script>'
 METRIC = {
@@ -89,6 +90,13 @@ def test_simulated_and_reduced_are_said_everywhere_or_nowhere(tmp_path: Path, si
     assert ("reduced preset" in figure[1]) == (preset == "reduced")
     assert ("SIMULATED DATA" in text) == simulated
     assert ("The data are not simulated" in text) == (not simulated)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (apt-get install chromium)")
+def test_a_browser_opens_it_without_a_message(tmp_path: Path) -> None:
+    dom, console = browse(write_page(tmp_path / "page", reproduction()), tmp_path / "profile", "--dump-dom")
+    assert console == []
+    assert dom.count("Save this figure as SVG") == 1
 
 
 def raising(error: Exception) -> Item:

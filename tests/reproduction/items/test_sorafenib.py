@@ -197,7 +197,8 @@ def test_the_interaction_is_adjusted_for_what_decided_about_treatment(paper: Any
         "sorafenib x PPS risk",
     ]
     tests = [row for row in data if row["model"] == "likelihood ratio"]
-    assert [row["n"] for row in tests] == [73, 136]
+    assert [row["n"] for row in tests] == [73, 73, 136, 136]
+    assert [row["patients"].endswith("products of risk and covariates") for row in tests] == [False, True] * 2
     assert all(row["df"] == 1 and 0 <= row["p"] <= 1 for row in tests)
 
 
