@@ -1,11 +1,14 @@
 """``hccfeat reproduce``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hccfeat.cli.options import JsonOption, StudyOption
+from hccfeat.cli.options import PARTIAL, JsonOption, StudyOption
+
+if TYPE_CHECKING:
+    from hccfeat.study import ReproductionSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -28,10 +31,11 @@ def reproduce(
     study: StudyOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Run the whole study of a paper from the store, item by item, and write its report."""
-    from collections import Counter
+    """Run the whole study of a paper from the store, item by item, and write its report.
 
-    from hccfeat.cli.output import print_json, print_rows
+    Exit status 3: an item is not possible with these data; the checklist says why.
+    """
+    from hccfeat.cli.output import print_json
     from hccfeat.study import open_study
 
     del paper
@@ -40,7 +44,18 @@ def reproduce(
     )  # fmt: skip
     if as_json:
         print_json(summary)
-        return
+    else:
+        _show(summary)
+    if any(item["status"] == "not possible with these data" for item in summary.items):
+        raise typer.Exit(PARTIAL)
+
+
+def _show(summary: "ReproductionSummary") -> None:
+    """Print the checklist and where the report is."""
+    from collections import Counter
+
+    from hccfeat.cli.output import print_rows
+
     if summary.simulated:
         typer.echo("SIMULATED DATA: these numbers say nothing about patients.")
     print_rows(f"Items, preset {summary.preset}", summary.items)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hccfeat.cli import main
-from hccfeat.errors import InputError
+from hccfeat.errors import AnalysisError, InputError
+from hccfeat.reproduction.blocks import Block, Item
 from hccfeat.reproduction.checklist import SECTIONS, all_items, chosen_items, section_of
 from hccfeat.reproduction.run import ReproduceRequest, reproduce
 from hccfeat.store.catalog import query
@@ -26,7 +27,9 @@ def reproduced(extracted_study: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def results(study: Path) -> Path:
-    (folder,) = (study / "results").glob("reproduce-*")
+    """The reproduction of all items; another test adds one of a single item."""
+    pages = [page.parent for page in (study / "results").glob("reproduce-*/index.html")]
+    (folder,) = [page for page in pages if len((page / "data" / "checklist.csv").read_text().splitlines()) == 46]
     return folder
 
 
@@ -90,6 +93,20 @@ def test_the_numbers_are_rows_of_the_catalog_and_the_store_is_sound(reproduced: 
     settings = query(reproduced, "SELECT settings FROM run WHERE run_id = ?", [run_id])["settings"][0]
     assert json.loads(settings)["preset"]["name"] == "tiny"
     assert verify(reproduced) == []
+
+
+@pytest.mark.slow
+def test_an_item_that_the_data_do_not_allow_shows_in_the_exit_status(
+    reproduced: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(context: object) -> list[Block]:
+        raise AnalysisError("sorafenib group", "is empty", "Ingest treatments.")
+
+    monkeypatch.setattr("hccfeat.reproduction.run.chosen_items", lambda only: [Item(45, "Table S2", "x", fail)])
+    command = ["reproduce", "recurrence", "--preset", "tiny", "--only", "45", "--study", str(reproduced)]
+    assert main([*command, "--json"]) == 3
+    (item,) = json.loads(capsys.readouterr().out)["items"]
+    assert item["reason"] == "sorafenib group: is empty. Ingest treatments."
 
 
 def test_an_unknown_external_cohort_is_told_before_anything_runs(extracted_study: Path) -> None:

@@ -212,5 +212,5 @@ def _listed(channels: Sequence[int] | None) -> str:
 ITEMS: tuple[Item, ...] = (
     Item(16, "Fig 3A", "Grad-CAM of patches with and without recurrence", grad_cam_triplets),
     Item(17, "Fig 3B-C", "Whole-slide risk maps at four thresholds", risk_maps),
-    Item(38, "Figure S5", "Attention maps of CSA and SSA, and channel weights", attention),
+    Item(38, "S5", "Attention maps of CSA and SSA, and channel weights", attention),
 )

@@ -42,7 +42,7 @@ def of(blocks: list[Block], kind: type) -> list[Any]:
 
 
 def test_the_items_are_those_of_the_checklist() -> None:
-    assert [(item.number, item.where) for item in ITEMS] == [(16, "Fig 3A"), (17, "Fig 3B-C"), (38, "Figure S5")]
+    assert [(item.number, item.where) for item in ITEMS] == [(16, "Fig 3A"), (17, "Fig 3B-C"), (38, "S5")]
 
 
 def test_no_block_names_a_patient_or_an_image(context: Any, blocks: dict[int, list[Block]]) -> None:
