@@ -215,14 +215,38 @@ def load_recipe(name: str, study: Path | None = None) -> Recipe:
     ConfigError
         If no such recipe exists, or it is malformed.
     """
-    folders = [] if study is None else [study / "data_catalog" / "feature_sets"]
-    folders.append(resource_folder("data_catalog") / "feature_sets")
-    for folder in folders:
-        path = folder / f"{name}.toml"
+    return load_named("recipe", "feature_sets", name, Recipe, study)
+
+
+def load_named(what: str, folder: str, name: str, model: type[Model], study: Path | None) -> Model:
+    """Read ``<folder>/<name>.toml`` of the data catalog, the study's own before the shipped one.
+
+    Parameters
+    ----------
+    what : str
+        What it is, for the error.
+    folder : str
+        Folder of ``data_catalog/``.
+    name : str
+        File name without suffix.
+    model : type
+        What the file must fit.
+    study : Path or None
+        Study folder.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of this name, or it is malformed.
+    """
+    folders = [] if study is None else [study / "data_catalog" / folder]
+    folders.append(resource_folder("data_catalog") / folder)
+    for place in folders:
+        path = place / f"{name}.toml"
         if path.is_file():
-            return parse_toml(path, Recipe)
-    known = sorted({p.stem for folder in folders for p in folder.glob("*.toml")})
-    raise ConfigError(f"recipe {name}", "does not exist", f"Known recipes: {', '.join(known)}.")
+            return parse_toml(path, model)
+    known = ", ".join(sorted({path.stem for place in folders for path in place.glob("*.toml")}))
+    raise ConfigError(f"{what} {name}", "does not exist", f"Known {what}s: {known}.")
 
 
 def parse_toml(path: Path, model: type[Model]) -> Model:

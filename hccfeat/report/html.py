@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -47,6 +49,11 @@ def write_report(folder: Path, report: StudyReport) -> Path:
 
 def render(report: StudyReport, files: dict[str, str]) -> str:
     """Return the page as text; ``files`` is the twin of :func:`hccfeat.report.twin.twin_files`."""
+    return fill_template("report.html.j2", page_view(report, files))
+
+
+def fill_template(name: str, context: Mapping[str, Any]) -> str:
+    """Fill a page of ``reports/`` with its context, the style sheet, the script and the policy; text is escaped."""
     reports = resource_folder("reports")
     environment = Environment(
         loader=FileSystemLoader(reports),
@@ -57,8 +64,8 @@ def render(report: StudyReport, files: dict[str, str]) -> str:
         keep_trailing_newline=True,
     )
     script = (reports / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        page_view(report, files),
+    return environment.get_template(name).render(
+        context,
         styles=Markup((reports / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         policy=content_security_policy(script),

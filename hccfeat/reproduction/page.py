@@ -6,20 +6,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hccfeat.files import write_atomically, write_text_atomically
 from hccfeat.report.formatting import flat_facts, public_facts
-from hccfeat.report.html import content_security_policy
+from hccfeat.report.html import fill_template
 from hccfeat.report.tables import Column, table
 from hccfeat.report.twin import records_text, write_twin
+from hccfeat.report.view import BANNER
 from hccfeat.reproduction.blocks import Block, Download, Figure, Note, Picture, Table
 from hccfeat.reproduction.checklist import section_of
 from hccfeat.reproduction.run import BuiltItem, Reproduction
-from hccfeat.resources import resource_folder
 
-SIMULATED = "SIMULATED DATA - not clinical evidence"
 LEVELS = {"shown": "good", "not run in this preset": "info", "not possible with these data": "caution"}
 
 
@@ -86,32 +84,21 @@ def _named(built: BuiltItem) -> list[tuple[str, Block]]:
 
 
 def _render(run: Reproduction, files: dict[str, str]) -> str:
-    reports = resource_folder("reports")
-    environment = Environment(
-        loader=FileSystemLoader(reports),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    script = (reports / "report.js").read_text(encoding="utf-8")
     counts = Counter(built.status for built in run.items)
-    return environment.get_template("reproduction.html.j2").render(
-        run=run,
-        banner=SIMULATED if run.simulated else "",
-        reduced=f"Reduced preset {run.preset.name}: {run.preset.title}" if run.preset.reduced else "",
-        facts=[(count, status) for status, count in counts.items()],
-        checklist=_checklist(run),
-        sections=_sections(run, files),
-        settings=flat_facts(public_facts(run.settings)),
-        versions=sorted(run.versions.items()),
-        downloads=[{"name": name, "size": f"{len(text.encode()) / 1024:.1f} KiB"} for name, text in files.items()],
-        methods=_methods(run),
-        styles=Markup((reports / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        policy=content_security_policy(script),
-    )
+    context = {
+        "run": run,
+        "banner": BANNER if run.simulated else "",
+        "reduced": f"Reduced preset {run.preset.name}: {run.preset.title}" if run.preset.reduced else "",
+        "facts": [(count, status) for status, count in counts.items()],
+        "checklist": _checklist(run),
+        "sections": _sections(run, files),
+        "settings": flat_facts(public_facts(run.settings)),
+        "downloads": [
+            {"name": name, "size": f"{len(text.encode()) / 1024:.1f} KiB"} for name, text in files.items()
+        ],
+        "methods": _methods(run),
+    }
+    return fill_template("reproduction.html.j2", context)
 
 
 def _checklist(run: Reproduction) -> Markup:

@@ -5,9 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from hccfeat.config import Frozen, Recipe, SubsetName, load_recipe, parse_toml, problems_of
+from hccfeat.config import Frozen, Recipe, SubsetName, load_named, load_recipe, problems_of
 from hccfeat.errors import ConfigError
-from hccfeat.resources import resource_folder
 
 ALL_SUBSETS: tuple[SubsetName, ...] = ("1/4", "1/3", "1/2", "2/3", "3/4", "1/1")
 
@@ -98,11 +97,4 @@ def load_preset(name: str, study: Path | None = None) -> Preset:
     ConfigError
         If there is none of this name, or it is malformed.
     """
-    folders = [] if study is None else [study / "data_catalog" / "reproduction"]
-    folders.append(resource_folder("data_catalog") / "reproduction")
-    for folder in folders:
-        path = folder / f"{name}.toml"
-        if path.is_file():
-            return parse_toml(path, Preset)
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    raise ConfigError(f"preset {name}", "does not exist", f"Known presets: {', '.join(known)}.")
+    return load_named("preset", "reproduction", name, Preset, study)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hccfeat.analysis.workflow import INPUT_KINDS
 from hccfeat.cohort.frozen import frozen_split
-from hccfeat.config import StudyConfig
+from hccfeat.config import Recipe, StudyConfig
 from hccfeat.errors import HccfeatError, InputError, LeakageError
 from hccfeat.extraction import feature_sets
 from hccfeat.extraction.cells import Cells
@@ -95,7 +95,7 @@ def reproduce(study: Path, config: StudyConfig, request: ReproduceRequest) -> Re
     preset = load_preset(_preset_name(request.preset, device), study)
     external = _external(study, config, request.external)
     recipe = preset.base_recipe(study, config.recipe)
-    feature_set = _embedded(study, config, preset, external, device)
+    feature_set = _embedded(study, config, preset, recipe, external, device)
     with Committer(study) as committer:
         frozen_split(study, committer, config)
     cells = Cells(study, config, preset, device=device, external=external)
@@ -149,10 +149,11 @@ def _external(study: Path, config: StudyConfig, asked: str | None) -> str | None
     return asked or (known[0] if known else None)
 
 
-def _embedded(study: Path, config: StudyConfig, preset: Preset, external: str | None, device: str) -> FeatureSet:
+def _embedded(
+    study: Path, config: StudyConfig, preset: Preset, recipe: Recipe, external: str | None, device: str
+) -> FeatureSet:
     """Feature set of the chosen model, trained and embedded as far as it is missing."""
     cohorts = (config.development_cohort, *([external] if external else []))
-    recipe = preset.base_recipe(study, config.recipe)
     extract(study, config, recipe, ExtractOptions(base=preset.features, cohorts=cohorts, device=device))
     found = feature_sets.newest(study, preset.features)
     if found is None:
