@@ -79,12 +79,12 @@ def times_by_group_figure(key: str, panels: Sequence[TimesByGroup], *, title: st
     Boxes hold the middle half with the median; points are spread sideways by rank only.
     """
     with drawing():
-        figure, axes_of = _panels(len(panels))
+        figure, axes_of = panel_row(len(panels))
         spoken = []
         for axes, found in zip(axes_of, panels, strict=True):
             for position, high in enumerate((False, True)):
                 months, recurred = found.members(high)
-                _strip(axes, position, months, recurred, PALETTE[1 if high else 0])
+                strip_of_months(axes, position, months, recurred, PALETTE[1 if high else 0])
             axes.set_xticks([0, 1], [f"{name}\nn = {n}" for name, n in zip(GROUPS, found.test.n, strict=True)])
             axes.set_xlim(-0.6, 1.6)
             axes.grid(visible=False, axis="x")
@@ -93,17 +93,19 @@ def times_by_group_figure(key: str, panels: Sequence[TimesByGroup], *, title: st
             )
             spoken.append(f"{found.judges.label}: {found.test.test} P {p_value(found.test.p)}")
         axes_of[0].set_ylabel("Months without recurrence")
-        return _finished(figure, axes_of, key, f"Time to recurrence by predicted group, {title}", spoken, simulated)
+        return finished_svg(
+            figure, axes_of, key, f"Time to recurrence by predicted group, {title}", spoken, simulated
+        )
 
 
 def times_by_risk_figure(key: str, panels: Sequence[TimesByRisk], *, title: str, simulated: bool) -> Markup:
     """Draw months against the risk with the least-squares line: filled = recurred, open = censored."""
     with drawing():
-        figure, axes_of = _panels(len(panels))
+        figure, axes_of = panel_row(len(panels))
         spoken = []
         for axes, found in zip(axes_of, panels, strict=True):
             risk, months = found.judges.risk, found.judges.months
-            _points(axes, risk, months, found.judges.recurred > 0, PALETTE[0])
+            filled_points(axes, risk, months, found.judges.recurred > 0, PALETTE[0])
             if found.line.slope is not None and found.line.intercept is not None:
                 ends = np.array([risk.min(), risk.max()])
                 axes.plot(ends, found.line.intercept + found.line.slope * ends, color=PALETTE[1], linewidth=1.6)
@@ -113,7 +115,7 @@ def times_by_risk_figure(key: str, panels: Sequence[TimesByRisk], *, title: str,
             axes.set_xlabel("PPS risk")
             spoken.append(f"{found.judges.label}: {text}")
         axes_of[0].set_ylabel("Months without recurrence")
-        return _finished(figure, axes_of, key, f"Time to recurrence by risk, {title}", spoken, simulated)
+        return finished_svg(figure, axes_of, key, f"Time to recurrence by risk, {title}", spoken, simulated)
 
 
 def scores_figure(
@@ -183,7 +185,8 @@ def _score(axes: Axes, y: int, row: ScoreRow, colour: str) -> None:
     axes.plot([found.value], [below], marker="D", color=colour, markersize=4.5)
 
 
-def _panels(n: int) -> tuple[Figure, list[Axes]]:
+def panel_row(n: int) -> tuple[Figure, list[Axes]]:
+    """Make a figure with ``n`` axes beside each other."""
     width = max(PANEL * n + 0.5, 3.4)
     figure = new_figure(width, 3.6)
     left, gap = 0.62 / width, 0.38 / width
@@ -191,15 +194,17 @@ def _panels(n: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_axes((left + i * (each + gap), 0.155, each, 0.69)) for i in range(n)]
 
 
-def _finished(
+def finished_svg(
     figure: Figure, axes_of: Sequence[Axes], key: str, title: str, spoken: Sequence[str], simulated: bool
 ) -> Markup:
+    """Give the figure as SVG, with the watermark of simulated data where it belongs."""
     if simulated:
         watermark(figure, axes_of[len(axes_of) // 2])
     return inline_svg(figure, key, title, "; ".join(spoken))
 
 
-def _strip(axes: Axes, position: int, months: np.ndarray, recurred: np.ndarray, colour: str) -> None:
+def strip_of_months(axes: Axes, position: int, months: np.ndarray, recurred: np.ndarray, colour: str) -> None:
+    """Draw a box of months (n,) and every patient as a point; nothing where there are none."""
     if not len(months):
         return
     axes.boxplot(
@@ -216,10 +221,11 @@ def _strip(axes: Axes, position: int, months: np.ndarray, recurred: np.ndarray, 
     rank = np.argsort(np.argsort(months, kind="stable"), kind="stable")
     # Successive ranks far apart, so that neighbours in height do not hide each other.
     sideways = position + 0.44 * ((rank * 0.618034) % 1.0 - 0.5)
-    _points(axes, sideways, months, recurred, colour)
+    filled_points(axes, sideways, months, recurred, colour)
 
 
-def _points(axes: Axes, x: np.ndarray, y: np.ndarray, filled: np.ndarray, colour: str) -> None:
+def filled_points(axes: Axes, x: np.ndarray, y: np.ndarray, filled: np.ndarray, colour: str) -> None:
+    """Draw points at x, y (n,): filled ones (bool, (n,)) recurred, open ones were censored."""
     for inside, face in ((filled, colour), (~filled, "none")):
         axes.plot(
             x[inside],

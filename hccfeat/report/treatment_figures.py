@@ -9,7 +9,7 @@ from markupsafe import Markup
 from hccfeat.analysis.treatment import Comparison, ScoreAndTime
 from hccfeat.report.canvas import PALETTE, drawing
 from hccfeat.report.formatting import p_value, with_interval
-from hccfeat.report.prognosis_figures import _finished, _panels, _points, _strip
+from hccfeat.report.prognosis_figures import filled_points, finished_svg, panel_row, strip_of_months
 
 
 def comparison_figure(key: str, panels: Sequence[Comparison], *, title: str, simulated: bool) -> Markup:
@@ -27,11 +27,11 @@ def comparison_figure(key: str, panels: Sequence[Comparison], *, title: str, sim
         Print the watermark.
     """
     with drawing():
-        figure, axes_of = _panels(len(panels))
+        figure, axes_of = panel_row(len(panels))
         spoken = []
         for axes, found in zip(axes_of, panels, strict=True):
             for position in (0, 1):
-                _strip(axes, position, found.months[position], found.recurred[position], PALETTE[position])
+                strip_of_months(axes, position, found.months[position], found.recurred[position], PALETTE[position])
             names = [f"{group}\nn = {n}" for group, n in zip(found.groups, found.n, strict=True)]
             axes.set_xticks([0, 1], names)
             axes.set_xlim(-0.6, 1.6)
@@ -40,7 +40,7 @@ def comparison_figure(key: str, panels: Sequence[Comparison], *, title: str, sim
             axes.set_title(f"{name}\n{found.test.test}, P {p_value(found.test.p)}", fontsize=8.4)
             spoken.append(f"{found.name}: {found.test.test} P {p_value(found.test.p)}")
         axes_of[0].set_ylabel("Months without recurrence")
-        return _finished(figure, axes_of, key, title, spoken, simulated)
+        return finished_svg(figure, axes_of, key, title, spoken, simulated)
 
 
 def score_figure(key: str, panels: Sequence[ScoreAndTime], *, title: str, simulated: bool) -> Markup:
@@ -49,10 +49,10 @@ def score_figure(key: str, panels: Sequence[ScoreAndTime], *, title: str, simula
     Parameters as for :func:`comparison_figure`; every panel has at least one patient.
     """
     with drawing():
-        figure, axes_of = _panels(len(panels))
+        figure, axes_of = panel_row(len(panels))
         spoken = []
         for axes, found in zip(axes_of, panels, strict=True):
-            _points(axes, found.score, found.months, found.recurred, PALETTE[0])
+            filled_points(axes, found.score, found.months, found.recurred, PALETTE[0])
             if found.line.slope is not None and found.line.intercept is not None:
                 ends = np.array([found.score.min(), found.score.max()])
                 axes.plot(ends, found.line.intercept + found.line.slope * ends, color=PALETTE[1], linewidth=1.6)
@@ -62,4 +62,4 @@ def score_figure(key: str, panels: Sequence[ScoreAndTime], *, title: str, simula
             axes.set_xlabel(found.label)
             spoken.append(f"{found.label}: {text}, n {r.n}")
         axes_of[0].set_ylabel("Months without recurrence")
-        return _finished(figure, axes_of, key, title, spoken, simulated)
+        return finished_svg(figure, axes_of, key, title, spoken, simulated)

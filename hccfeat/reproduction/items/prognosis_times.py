@@ -1,10 +1,19 @@
 """Tables and figures of time to recurrence by predicted group and by risk (P1, Fig 4B, 5B, S8B, S9)."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 
-from hccfeat.analysis.prognosis import Place, TimesByGroup, TimesByRisk, times_by_group, times_by_risk
+from hccfeat.analysis.prognosis import (
+    Place,
+    RatedPatients,
+    TimesByGroup,
+    TimesByRisk,
+    times_by_group,
+    times_by_risk,
+)
+from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
 from hccfeat.report.formatting import fixed, p_value, with_interval
 from hccfeat.report.prognosis_figures import times_by_group_figure, times_by_risk_figure
@@ -23,6 +32,7 @@ from hccfeat.reproduction.judged import (
 )
 from hccfeat.reproduction.printed import difference, printed
 
+Times = TypeVar("Times", TimesByGroup, TimesByRisk)
 IGNORES_CENSORING = (
     "The t and rank-sum tests take the months of a patient who was lost or died without recurrence for months to "
     "recurrence; the paper prints them so (P1 reading 31b). Log-rank, Cox and Harrell's C account for censoring."
@@ -70,20 +80,8 @@ RISK_COLUMNS = columns(
 def times_blocks(context: Context, place: Place) -> list[Block]:
     """Compare the recurrence-free months of the predicted groups (P1, Fig 4B, 5B)."""
     found, notes = judged_at(context, place)
-    panels: list[TimesByGroup] = []
-    rows, data = [], []
-    for judged in found:
-        try:
-            times = times_by_group(judged.judges, context.config.analysis)
-        except AnalysisError as error:
-            notes.append(Note(f"{judged.judges.label}: {error}", "caution"))
-            continue
-        panels.append(times)
-        shown, numbers = _times_cells(times, judged)
-        rows.append(shown)
-        data.append(numbers)
-        if numbers["reason"]:
-            notes.append(Note(f"{judged.judges.label}, not given: {numbers['reason']}.", "caution"))
+    panels, rows, data, cautions = _each(context, found, times_by_group, _times_cells)
+    notes += cautions
     if not panels:
         raise nothing_shown(found[0].where, notes)
     where = found[0].where
@@ -94,6 +92,29 @@ def times_blocks(context: Context, place: Place) -> list[Block]:
 
     note = f"Filled points recurred, open ones were censored; boxes hold the middle half. {where.capitalize()}."
     return [Table(GROUP_COLUMNS, rows, caption, data=data), Figure(draw, note), Note(IGNORES_CENSORING), *notes]
+
+
+def _each(
+    context: Context,
+    found: list[JudgedHorizon],
+    analyse: Callable[[RatedPatients, AnalysisConfig], Times],
+    cells: Callable[[Times, JudgedHorizon], tuple[dict[str, Any], dict[str, Any]]],
+) -> tuple[list[Times], list[dict[str, Any]], list[dict[str, Any]], list[Note]]:
+    """Analyse each horizon: results, cells shown, their numbers, and a caution for all that cannot be given."""
+    results, rows, data, cautions = [], [], [], []
+    for judged in found:
+        try:
+            times = analyse(judged.judges, context.config.analysis)
+        except AnalysisError as error:
+            cautions.append(Note(f"{judged.judges.label}: {error}", "caution"))
+            continue
+        shown, numbers = cells(times, judged)
+        results.append(times)
+        rows.append(shown)
+        data.append(numbers)
+        if numbers["reason"]:
+            cautions.append(Note(f"{judged.judges.label}, not given: {numbers['reason']}.", "caution"))
+    return results, rows, data, cautions
 
 
 def _times_cells(times: TimesByGroup, judged: JudgedHorizon) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -142,23 +163,9 @@ def _times_cells(times: TimesByGroup, judged: JudgedHorizon) -> tuple[dict[str, 
 
 def regression_blocks(context: Context, found: list[JudgedHorizon]) -> list[Block]:
     """Regress recurrence-free months on the risk (P1, Fig S8B, S9)."""
-    panels: list[TimesByRisk] = []
-    rows, data = [], []
-    blocks: list[Block] = []
-    for judged in found:
-        try:
-            times = times_by_risk(judged.judges, context.config.analysis)
-        except AnalysisError as error:
-            blocks.append(Note(f"{judged.judges.label}: {error}", "caution"))
-            continue
-        panels.append(times)
-        shown, numbers = _regression_cells(times, judged)
-        rows.append(shown)
-        data.append(numbers)
-        if numbers["reason"]:
-            blocks.append(Note(f"{judged.judges.label}, not given: {numbers['reason']}.", "caution"))
+    panels, rows, data, cautions = _each(context, found, times_by_risk, _regression_cells)
     if not panels:
-        return blocks
+        return [*cautions]
     where = found[0].where
     caption = f"Months without recurrence regressed on the PPS risk; slope in months per 0.1 of risk, {where}"
 
@@ -166,7 +173,7 @@ def regression_blocks(context: Context, found: list[JudgedHorizon]) -> list[Bloc
         return times_by_risk_figure(key, panels, title=where, simulated=simulated)
 
     figure = Figure(draw, f"Filled points recurred, open ones were censored. {where.capitalize()}.")
-    return [Table(RISK_COLUMNS, rows, caption, data=data), figure, Note(LINE_IGNORES), *blocks]
+    return [Table(RISK_COLUMNS, rows, caption, data=data), figure, Note(LINE_IGNORES), *cautions]
 
 
 def _regression_cells(times: TimesByRisk, judged: JudgedHorizon) -> tuple[dict[str, Any], dict[str, Any]]:
