@@ -58,6 +58,8 @@ class FailureKind(StrEnum):
     """Why one image could not be extracted; stored in the catalog and listed by ``hccfeat status``."""
 
     UNREADABLE = "unreadable"
+    INCOMPLETE = "incomplete"
+    INCONSISTENT = "inconsistent"
     NO_MPP = "no_mpp"
     TOO_LARGE = "too_large"
     OUT_OF_MEMORY = "out_of_memory"
@@ -67,8 +69,8 @@ class FailureKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class SlideError(HccfeatError):
-    """One slide or image cannot be used; ``kind`` types the failure."""
+class EntityError(HccfeatError):
+    """One image or exam cannot be used; ``kind`` types the failure."""
 
     def __init__(self, kind: FailureKind, entity: str, problem: str, remedy: str) -> None:
         super().__init__(entity, problem, remedy)
@@ -76,3 +78,11 @@ class SlideError(HccfeatError):
 
     def __reduce__(self) -> tuple[type, tuple[FailureKind, str, str, str]]:
         return type(self), (self.kind, self.entity, self.problem, self.remedy)
+
+
+class SlideError(EntityError):
+    """One slide or image cannot be used."""
+
+
+class VolumeError(EntityError):
+    """One MRI volume or exam cannot be used."""

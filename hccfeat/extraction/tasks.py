@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hccfeat.config import Recipe
-from hccfeat.errors import FailureKind, HccfeatError, SlideError
+from hccfeat.errors import EntityError, FailureKind, HccfeatError, SlideError
 from hccfeat.extraction.patch_cache import prepared_image
 from hccfeat.slides.prepare import PreparedImage
 from hccfeat.store.shards import Shard, ShardInfo, write_shard
@@ -136,7 +136,7 @@ def check_unchanged(source: Source) -> None:
 
 def failure_kind(error: BaseException) -> FailureKind:
     """Type an exception as one of the failures that the catalog knows."""
-    if isinstance(error, SlideError):
+    if isinstance(error, EntityError):
         return error.kind
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return FailureKind.OUT_OF_MEMORY

@@ -1,26 +1,14 @@
-"""The study file (``hccfeat.toml``) and the feature-set recipe as typed, immutable models."""
+"""The recipe of a feature set of slides: everything that decides its vectors except the trained weights."""
 
-import re
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field
 
-from hccfeat.errors import ConfigError
+from hccfeat.config.files import Frozen, load_named
 from hccfeat.files import sha256_of, sha256_of_file
-from hccfeat.resources import resource_folder
 
-STUDY_FILE = "hccfeat.toml"
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-Model = TypeVar("Model", bound=BaseModel)
 SubsetName = Literal["1/4", "1/3", "1/2", "2/3", "3/4", "1/1"]
-
-
-class Frozen(BaseModel):
-    """Base of every configuration model: immutable, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PatchRecipe(Frozen):
@@ -139,6 +127,7 @@ class Recipe(Frozen):
     ``data_catalog/feature_sets/``.
     """
 
+    modality: ClassVar[str] = "slides"
     name: str
     title: str = ""
     patches: PatchRecipe = PatchRecipe()
@@ -158,55 +147,6 @@ class Recipe(Frozen):
         return sha256_of(self.preprocessing())
 
 
-class SplitConfig(Frozen):
-    """The frozen patient-level split of the development cohort (P1 reading 19)."""
-
-    test_fraction: float = Field(0.2, gt=0, lt=1)
-    folds: int = Field(5, ge=2, le=20)
-    seed: int = 2023
-
-
-class AnalysisConfig(Frozen):
-    """Settings of ``hccfeat analyze``."""
-
-    bootstraps: int = Field(1000, ge=100)
-    seed: int = 2023
-    threshold: float = Field(0.5, gt=0, lt=1, description="risk at and above which a patient is called positive")
-
-
-class StudyConfig(Frozen):
-    """The study file."""
-
-    name: str
-    title: str = ""
-    development_cohort: str = "internal"
-    recipe: str = Field("paper", description="name of a feature-set recipe")
-    split: SplitConfig = SplitConfig()
-    analysis: AnalysisConfig = AnalysisConfig()
-
-    @field_validator("name", "development_cohort")
-    @classmethod
-    def _slug(cls, value: str) -> str:
-        if not NAME_PATTERN.fullmatch(value):
-            message = "use lower-case letters, digits, - and _ (at most 63)"
-            raise ValueError(message)
-        return value
-
-
-def load_study_config(study: Path) -> StudyConfig:
-    """Read ``hccfeat.toml`` of a study folder.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, or a key is unknown, missing or out of range.
-    """
-    path = study / STUDY_FILE
-    if not path.is_file():
-        raise ConfigError(str(study), f"is not a study (no {STUDY_FILE})", "Run `hccfeat init` there first.")
-    return parse_toml(path, StudyConfig)
-
-
 def load_recipe(name: str, study: Path | None = None) -> Recipe:
     """Read a feature-set recipe by name, the study's own before the shipped ones.
 
@@ -216,55 +156,3 @@ def load_recipe(name: str, study: Path | None = None) -> Recipe:
         If no such recipe exists, or it is malformed.
     """
     return load_named("recipe", "feature_sets", name, Recipe, study)
-
-
-def load_named(what: str, folder: str, name: str, model: type[Model], study: Path | None) -> Model:
-    """Read ``<folder>/<name>.toml`` of the data catalog, the study's own before the shipped one.
-
-    Parameters
-    ----------
-    what : str
-        What it is, for the error.
-    folder : str
-        Folder of ``data_catalog/``.
-    name : str
-        File name without suffix.
-    model : type
-        What the file must fit.
-    study : Path or None
-        Study folder.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of this name, or it is malformed.
-    """
-    folders = [] if study is None else [study / "data_catalog" / folder]
-    folders.append(resource_folder("data_catalog") / folder)
-    for place in folders:
-        path = place / f"{name}.toml"
-        if path.is_file():
-            return parse_toml(path, model)
-    known = ", ".join(sorted({path.stem for place in folders for path in place.glob("*.toml")}))
-    raise ConfigError(f"{what} {name}", "does not exist", f"Known {what}s: {known}.")
-
-
-def parse_toml(path: Path, model: type[Model]) -> Model:
-    """Parse a TOML file into a pydantic model; every problem names the file and the key.
-
-    Raises
-    ------
-    ConfigError
-        If the file is not TOML or does not fit the model.
-    """
-    try:
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"is not valid TOML ({error})", "Correct the file.") from error
-    except ValidationError as error:
-        raise ConfigError(str(path), problems_of(error), "Correct the keys named.") from error
-
-
-def problems_of(error: ValidationError) -> str:
-    """Key and problem of everything that does not fit a model, in one line."""
-    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())

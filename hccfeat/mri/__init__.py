@@ -1,0 +1,1 @@
+"""MRI exams: reading NIfTI and DICOM volumes, and making the network's input of them."""
