@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hccfeat.config import NAME_PATTERN, STUDY_FILE, StudyConfig, load_recipe, load_study_config
+from hccfeat.config import NAME_PATTERN, STUDY_FILE, StudyConfig, load_mri_recipe, load_recipe, load_study_config
 from hccfeat.errors import InputError
 from hccfeat.files import write_text_atomically
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     import polars as pl
 
     from hccfeat.extraction.intake import IngestSummary
-    from hccfeat.extraction.workflow import ExtractSummary
+    from hccfeat.extraction.session import ExtractSummary
+    from hccfeat.simulation.deliver import CohortFiles
     from hccfeat.store.verify import Finding
 
 _STUDY_FILE = """\
 # The study file of hccfeat; docs/study-file.md explains every key.
 name = "{name}"
 title = "{name}"
-development_cohort = "internal"   # the cohort that trains; others only judge
-recipe = "{recipe}"               # paper, released-code, demo, tiny, or a file of data_catalog/feature_sets/
+development_cohort = "{cohort}"   # the cohort that trains; others only judge
+recipe = "{recipe}"               # slides: paper, released-code, demo, tiny, or one of data_catalog/feature_sets/
+mri_recipe = "{mri_recipe}"       # MRI exams: mri-paper, mri-reduced, mri-tiny, or one of the same folder
 
 [split]
 test_fraction = 0.2               # of patients, stratified on treatment and recurrence
@@ -33,6 +35,10 @@ bootstraps = 1000
 seed = 2023
 threshold = 0.5
 """
+
+
+FEATURES = {"slides": "pps", "mri": "mri"}
+"""Modalities, and the name of the feature set of each unless another is asked for."""
 
 
 @dataclass
@@ -81,51 +87,67 @@ class Study:
     folder: Path
     config: StudyConfig
 
-    def ingest(
-        self,
-        cohort: str,
-        clinical: Path,
-        table_format: str | None = None,
-        slides: Path | None = None,
-        manifest: Path | None = None,
-    ) -> "IngestSummary":
-        """Read a cohort; see :func:`hccfeat.extraction.intake.ingest`."""
+    def ingest(self, cohort: str, clinical: Path, **options: Any) -> "IngestSummary":
+        """Read a cohort; see :func:`hccfeat.extraction.intake.ingest` for the options (slides, MRI, manifests)."""
         from hccfeat.extraction.intake import ingest
 
-        return ingest(self.folder, cohort, clinical, table_format=table_format, slides=slides, manifest=manifest)
+        return ingest(self.folder, cohort, clinical, **options)
 
-    def extract(self, *, recipe: str | None = None, **options: Any) -> "ExtractSummary":
-        """Train and embed; see :func:`hccfeat.extraction.workflow.extract` and ``ExtractOptions``."""
+    def extract(
+        self, *, modality: str = "slides", recipe: str | None = None, base: str | None = None, **options: Any
+    ) -> "ExtractSummary":
+        """Train and embed; see :func:`hccfeat.extraction.workflow.extract` and ``ExtractOptions``.
+
+        ``modality`` is ``slides`` (feature set ``pps`` unless ``base`` says otherwise) or ``mri`` (``mri``).
+        """
         from hccfeat.extraction.workflow import ExtractOptions, extract
 
-        chosen = load_recipe(recipe or self.config.recipe, self.folder)
-        return extract(self.folder, self.config, chosen, ExtractOptions(**options))
+        if modality not in FEATURES:
+            raise InputError(f"--modality {modality}", "is unknown", f"Use {' or '.join(FEATURES)}.")
+        mri = modality == "mri"
+        chosen = (
+            load_mri_recipe(recipe or self.config.mri_recipe, self.folder)
+            if mri
+            else load_recipe(recipe or self.config.recipe, self.folder)
+        )
+        return extract(self.folder, self.config, chosen, ExtractOptions(base=base or FEATURES[modality], **options))
 
     def analyze(
         self,
         endpoints: tuple[str, ...],
         *,
-        features: str = "pps",
+        features: str | tuple[str, ...] = "pps",
         cohort: str | None = None,
         external: tuple[str, ...] = (),
         cross_validate: bool = False,
     ) -> AnalyzeSummary:
-        """Judge the models of some endpoints and write the report; see :mod:`hccfeat.analysis.workflow`."""
+        """Judge the models of some endpoints and write the report; see :mod:`hccfeat.analysis.workflow`.
+
+        The first of several ``features`` feeds the models; the report compares all of them with clinical items.
+        """
         from hccfeat.analysis.workflow import AnalyzeRequest, analyze
         from hccfeat.report.collect import collect
         from hccfeat.report.html import write_report
 
-        request = AnalyzeRequest(endpoints, features, cohort, external, cross_validate)
+        names = (features,) if isinstance(features, str) else features
+        request = AnalyzeRequest(endpoints, names, cohort, external, cross_validate)
         run = analyze(self.folder, self.config, request)
         report = write_report(self.folder / "results" / run.run_id, collect(self.folder, self.config, run))
         return AnalyzeSummary(run.run_id, report, run.simulated, run.headline(), run.notices())
 
-    def reproduce(self, **options: Any) -> ReproductionSummary:
-        """Run the study of paper 1 and write its report; see :func:`hccfeat.reproduction.run.reproduce`."""
+    def reproduce(self, paper: str = "recurrence", **options: Any) -> ReproductionSummary:
+        """Run the study of paper 1 (``recurrence``) or 2 (``mvi``) and write its report.
+
+        See :func:`hccfeat.reproduction.run.reproduce` and :func:`hccfeat.reproduction.mvi.run.reproduce_mvi`.
+        """
+        from hccfeat.reproduction.mvi.run import MviRequest, reproduce_mvi
         from hccfeat.reproduction.page import checklist_rows, write_page
         from hccfeat.reproduction.run import ReproduceRequest, reproduce
 
-        run = reproduce(self.folder, self.config, ReproduceRequest(**options))
+        if paper == "mvi":
+            run = reproduce_mvi(self.folder, self.config, MviRequest(**options))
+        else:
+            run = reproduce(self.folder, self.config, ReproduceRequest(**options))
         report = write_page(self.folder / "results" / run.run_id, run)
         return ReproductionSummary(run.run_id, report, run.simulated, run.preset.name, checklist_rows(run))
 
@@ -167,9 +189,9 @@ class Study:
 
     def status(self) -> dict[str, list[dict[str, Any]]]:
         """Cohorts, feature sets with their coverage, failures, models and the newest runs."""
-        from hccfeat.store.catalog import query
+        from hccfeat.store.status import status
 
-        return {title: query(self.folder, text).to_dicts() for title, text in _STATUS.items()}
+        return status(self.folder)
 
     def verify(self) -> "list[Finding]":
         """Rehash everything; see :func:`hccfeat.store.verify.verify`."""
@@ -182,23 +204,6 @@ class Study:
         from hccfeat.store.catalog import rebuild
 
         return rebuild(self.folder)
-
-
-_STATUS = {
-    "Cohorts": "SELECT c.cohort, c.title, c.simulated, "
-    "(SELECT count(*) FROM patient p WHERE p.cohort = c.cohort) AS patients, "
-    "(SELECT count(*) FROM image i WHERE i.cohort = c.cohort AND i.status = 'ok') AS images, "
-    "(SELECT count(*) FROM image i WHERE i.cohort = c.cohort AND i.status <> 'ok') AS unreadable "
-    "FROM cohort c ORDER BY c.cohort",
-    "Feature sets": "SELECT f.feature_set, f.encoder, f.dim, f.simulated, count(s.image_id) AS images, "
-    "coalesce(sum(s.patches), 0)::BIGINT AS patches, "
-    "count(*) FILTER (WHERE s.status = 'excluded') AS excluded "
-    "FROM feature_set f LEFT JOIN shard s USING (feature_set) GROUP BY ALL ORDER BY f.feature_set",
-    "Unreadable images": "SELECT image_id, reason FROM image WHERE status <> 'ok' ORDER BY image_id LIMIT 20",
-    "Failures": "SELECT feature_set, image_id, kind, message FROM extraction_failure ORDER BY ALL LIMIT 20",
-    "Models": "SELECT model, feature_set FROM model_file ORDER BY model",
-    "Newest runs": "SELECT run_id, started, seconds FROM run ORDER BY started DESC, run_id LIMIT 5",
-}
 
 
 def open_study(path: Path | str = ".") -> Study:
@@ -218,15 +223,32 @@ def open_study(path: Path | str = ".") -> Study:
     return Study(folder, load_study_config(folder))
 
 
-def init_study(path: Path | str, name: str | None = None, recipe: str = "paper") -> Study:
+def init_study(
+    path: Path | str,
+    name: str | None = None,
+    recipe: str = "paper",
+    mri_recipe: str = "mri-paper",
+    cohort: str = "internal",
+) -> Study:
     """Make a study folder with a commented study file and an empty store.
+
+    Parameters
+    ----------
+    path : Path or str
+        The folder.
+    name : str, optional
+        Of the study; by default the folder's.
+    recipe, mri_recipe : str
+        Of slides and of MRI exams; a study may have only one of the two.
+    cohort : str
+        The development cohort: the one that trains.
 
     Raises
     ------
     InputError
-        If the folder is a study already, or its name is no slug and none is given.
+        If the folder is a study already, or a name is no slug.
     ConfigError
-        If the recipe does not exist.
+        If a recipe does not exist.
     """
     from hccfeat.store.committer import Committer
 
@@ -234,12 +256,16 @@ def init_study(path: Path | str, name: str | None = None, recipe: str = "paper")
     if (folder / STUDY_FILE).exists():
         raise InputError(str(folder), "is a study already", f"Edit its {STUDY_FILE}, or choose another folder.")
     load_recipe(recipe, folder)
+    load_mri_recipe(mri_recipe, folder)
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", folder.name.lower()).strip("-_")
     if not NAME_PATTERN.fullmatch(chosen):
         raise InputError(
             f"study name {chosen!r}", "is no name", "Give --name: lower-case letters, digits, - and _."
         )
-    write_text_atomically(folder / STUDY_FILE, _STUDY_FILE.format(name=chosen, recipe=recipe))
+    if not NAME_PATTERN.fullmatch(cohort):
+        raise InputError(f"--cohort {cohort}", "is no name", "Use lower-case letters, digits, - and _.")
+    text = _STUDY_FILE.format(name=chosen, recipe=recipe, mri_recipe=mri_recipe, cohort=cohort)
+    write_text_atomically(folder / STUDY_FILE, text)
     with Committer(folder):
         pass  # an empty store: the catalog with all tables and views
     return open_study(folder)
@@ -260,4 +286,9 @@ def simulate(destination: Path, *, preset: str, seed: int, changes: list[str]) -
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError(str(destination), "exists and is not an empty folder", "Give a new folder.")
     made = deliver(destination, preset, seed, overrides or None)
-    return ", ".join(f"{c.name} {c.patients} patients, {c.images} images" for c in (made.internal, made.external))
+    return ", ".join(f"{c.name} {c.patients} patients{_files_of(c)}" for c in made.cohorts.values())
+
+
+def _files_of(cohort: "CohortFiles") -> str:
+    counts = {"images": cohort.images, "MRI exams": cohort.exams}
+    return "".join(f", {count} {what}" for what, count in counts.items() if count)

@@ -14,7 +14,7 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 
 
-PIPELINE_FIXTURES = frozenset({"tiny_hospital", "ingested_study", "extracted_study"})
+PIPELINE_FIXTURES = frozenset({"tiny_hospital", "ingested_study", "extracted_study", "mri_study"})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,13 +67,19 @@ def ingest_all(study: Path, hospital: Path, cohorts: tuple[str, ...] = ("interna
     """Make a study of a delivery."""
     from hccfeat.study import init_study
 
-    opened = init_study(study, name="tiny", recipe="tiny")
+    opened = init_study(study, name="tiny", recipe="tiny", mri_recipe="mri-tiny")
     for cohort in cohorts:
         folder = hospital / cohort
-        summary = opened.ingest(
-            cohort, folder / "clinical.csv", slides=folder / "slides", manifest=folder / "manifest.csv"
-        )
+        summary = opened.ingest(cohort, folder / "clinical.csv", **delivered(folder))
         assert summary.problems == []
+
+
+def delivered(folder: Path) -> dict[str, Path]:
+    """Slides and MRI exams of a delivered cohort, as options of ``ingest``; the external cohort has no exams."""
+    found = {"slides": folder / "slides", "manifest": folder / "manifest.csv"}
+    if (folder / "mri_manifest.csv").is_file():
+        found |= {"mri": folder / "mri", "mri_manifest": folder / "mri_manifest.csv"}
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -93,5 +99,19 @@ def extracted_study(tmp_path_factory: pytest.TempPathFactory, ingested_study: Pa
     shutil.copytree(ingested_study, study)
     summary = open_study(study).extract()
     assert summary.trained == ["pps-1"]
+    assert summary.failures == []
+    return study
+
+
+@pytest.fixture(scope="session")
+def mri_study(tmp_path_factory: pytest.TempPathFactory, extracted_study: Path) -> Path:
+    """The extracted study with MRI feature sets mri-1, mri-pre-1 and mri-hbp-1 too; copy it before changing it."""
+    from hccfeat.study import open_study
+
+    study = tmp_path_factory.mktemp("mri") / "study"
+    shutil.copytree(extracted_study, study)
+    summary = open_study(study).extract(modality="mri", also=("z_pre", "z_hbp"), device="cpu")
+    assert summary.feature_sets == ["mri-1", "mri-pre-1", "mri-hbp-1"]
+    assert summary.trained == ["mri-1"]
     assert summary.failures == []
     return study

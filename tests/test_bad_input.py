@@ -174,7 +174,7 @@ def test_a_full_disk_is_a_typed_failure_and_nothing_is_lost(extracted_study: Pat
 
 
 def test_failure_kinds_are_typed() -> None:
-    from hccfeat.extraction.tasks import failure_kind
+    from hccfeat.extraction.outcomes import failure_kind
 
     assert failure_kind(MemoryError()) == FailureKind.OUT_OF_MEMORY
     assert failure_kind(RuntimeError("CUDA out of memory")) == FailureKind.OUT_OF_MEMORY

@@ -50,7 +50,9 @@ def analyse_folds(
     """
     _check(folds)
     first = folds[0]
-    result = EndpointResult(first.endpoint, first.label, first.horizon_months, first.exclusion_rule)
+    result = EndpointResult(
+        first.endpoint, first.label, first.horizon_months, first.exclusion_rule, timed=first.timed
+    )
     scores: list[dict[str, dict[str, Estimate]]] = []
     descriptions: dict[str, str] = {}
     judges: list[Population] = []
@@ -117,7 +119,7 @@ def _one_fold(
         if not len(patients):
             continue
         risk = risk_of(model, patients)
-        found[model.name] = estimates(patients, risk, settings)
+        found[model.name] = estimates(patients, risk, settings, timed=data.timed)
         result.predictions += [
             Prediction(data.endpoint, patients.cohort, SPLIT, model.name, patient, float(value))
             for patient, value in zip(patients.ids, risk, strict=True)

@@ -13,6 +13,7 @@ from hccfeat.errors import AnalysisError
 Role = Literal["train", "held_out", "external", "all"]
 ROLES = ("train", "held_out", "external", "all")
 PATIENT_COLUMNS = ("patient_id", "cohort", "role", "treated", "time", "event", "y", "excluded")
+Modality = Literal["slide", "mri"]
 COLOURS = ("mean_red", "mean_green", "mean_blue")
 
 
@@ -41,6 +42,10 @@ class EndpointData:
         PPS) and optionally ``mean_red``, ``mean_green``, ``mean_blue`` of the raw patches. None: no images.
     seen : set of str
         Patients whose images or outcomes trained, stopped or selected the encoder of ``images``.
+    modality : {"slide", "mri"}
+        What ``images`` are: slides with their PPS, or MRI exams with their embedding.
+    timed : bool
+        False for an endpoint that is a finding without a time: nothing of it can be analysed as survival.
     """
 
     endpoint: str
@@ -52,6 +57,8 @@ class EndpointData:
     indicator_names: list[str]
     images: pl.DataFrame | None = None
     seen: set[str] = field(default_factory=set)
+    modality: Modality = "slide"
+    timed: bool = True
 
     def __post_init__(self) -> None:
         _check_patients(self.patients)
@@ -86,6 +93,7 @@ class Population:
     colour: NDArray[np.float64] | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     """Patients of this cohort and split that are not here, by reason."""
+    modality: Modality = "slide"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -119,6 +127,7 @@ class Population:
             vectors,
             owners,
             None if self.colour is None else self.colour[rows],
+            modality=self.modality,
         )
 
     def patient_mean(self, per_image: NDArray) -> NDArray[np.float64]:
@@ -170,6 +179,7 @@ def population(data: EndpointData, cohort: str, role: Role, split: SplitRole) ->
         .reshape(len(ids), len(data.indicator_names)),
         list(data.indicator_names),
         left_out={reason: count for reason, count in left_out.items() if count},
+        modality=data.modality,
     )
     return base if images is None else _with_images(base, images)
 
@@ -190,6 +200,7 @@ def _with_images(base: Population, images: pl.DataFrame) -> Population:
         _vectors(mine["vector"]),
         owners,
         left_out=base.left_out,
+        modality=base.modality,
     )
     if not set(COLOURS) <= set(images.columns) or not len(base):
         return populated

@@ -38,7 +38,7 @@ def deep_risk_scores(study: Path, feature_set: FeatureSet, cohort: str) -> pl.Da
     from hccfeat.training.encoder import load_encoder
     from hccfeat.training.risk import image_drs, mean_by_patient
 
-    encoder = load_encoder(study / "models" / feature_set.name / "weights.safetensors", feature_set.recipe)
+    encoder = load_encoder(study / "models" / feature_set.name / "weights.safetensors", feature_set.slide_recipe)
     images = query(
         study,
         "SELECT s.image_id, i.patient_id FROM shard AS s JOIN image AS i USING (image_id) "

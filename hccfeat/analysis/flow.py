@@ -79,7 +79,7 @@ def cohort_flow(study: Path, cohort: str, feature_set: str) -> Flow:
         study,
         "SELECT i.patient_id, i.status AS ingested, s.status, s.reason, coalesce(s.patches, 0) AS patches "
         "FROM image AS i LEFT JOIN shard AS s ON s.image_id = i.image_id AND s.feature_set = ? "
-        "WHERE i.cohort = ? ORDER BY i.image_id",
+        "WHERE i.cohort = ? AND coalesce(i.modality, 'slide') = 'slide' ORDER BY i.image_id",
         [feature_set, cohort],
     )
     patients = query(

@@ -113,7 +113,7 @@ def histology(
         study,
         "SELECT i.image_id, i.patient_id, CASE WHEN s.role = 'test' THEN 'held out' ELSE 'external' END "
         "AS population FROM image AS i LEFT JOIN split AS s ON s.patient_id = i.patient_id AND s.split = ? "
-        "WHERE s.role = 'test' OR i.cohort <> ? ORDER BY i.image_id",
+        "WHERE (s.role = 'test' OR i.cohort <> ?) AND coalesce(i.modality, 'slide') = 'slide' ORDER BY i.image_id",
         [split_name(config), config.development_cohort],
     )
     seen = query(

@@ -56,17 +56,21 @@ def risk_of(model: FittedModel, patients: Population) -> NDArray[np.float64]:
     return risk
 
 
-def estimates(patients: Population, risk: NDArray[np.float64], settings: AnalysisConfig) -> dict[str, Estimate]:
-    """Every metric of a risk: on labelled patients, and Harrell's C on those with a survival time."""
+def estimates(
+    patients: Population, risk: NDArray[np.float64], settings: AnalysisConfig, *, timed: bool = True
+) -> dict[str, Estimate]:
+    """Every metric of a risk: on labelled patients, and, ``timed``, Harrell's C on those with a survival time."""
     labelled, followed = patients.labelled, patients.followed
     y, r = patients.y[labelled], risk[labelled]
     draw = {"resamples": settings.bootstraps, "seed": settings.seed}
-    return {
+    found = {
         "auroc": auroc(y, r),
         "auprc": average_precision(y, r, **draw),
         **threshold_metrics(y, r, settings.threshold, **draw),
-        "c_index": harrell_c(patients.time[followed], patients.event[followed], risk[followed], **draw),
     }
+    if timed:
+        found["c_index"] = harrell_c(patients.time[followed], patients.event[followed], risk[followed], **draw)
+    return found
 
 
 def judge(
@@ -90,7 +94,7 @@ def judge(
     risk = risk_of(model, patients)
     verdict = Verdict()
     note = model.method_note(patients)
-    for metric, found in estimates(patients, risk, settings).items():
+    for metric, found in estimates(patients, risk, settings, timed=data.timed).items():
         verdict.metrics.append(metric_row(data.endpoint, patients, model.name, metric, found, note))
     for patient, value in zip(patients.ids, risk, strict=True):
         verdict.predictions.append(

@@ -1,16 +1,18 @@
 """From the store to the input of an analysis: who, with which outcome, indicators, images and role."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from hccfeat.analysis.data import EndpointData
+from hccfeat.analysis.data import COLOURS, EndpointData, Modality
 from hccfeat.cohort.described import ingested_description
 from hccfeat.cohort.dictionary import Dictionary, Endpoint, load_dictionary
-from hccfeat.cohort.endpoints import label
+from hccfeat.cohort.endpoints import label, label_by_variable
 from hccfeat.cohort.frozen import split_name
-from hccfeat.config import StudyConfig
+from hccfeat.cohort.items import item_column
+from hccfeat.config import MriRecipe, StudyConfig
 from hccfeat.errors import InputError
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.features.frames import image_frame
@@ -22,11 +24,12 @@ MIN_FILLED = 0.2
 
 @dataclass(frozen=True)
 class Scope:
-    """Which cohorts an analysis is about, and with which features."""
+    """Which cohorts an analysis is about, and with which features; ``others`` are only compared."""
 
     cohort: str
     external: tuple[str, ...]
     feature_set: FeatureSet | None
+    others: tuple[FeatureSet, ...] = ()
 
 
 def choose_cohort(study: Path, config: StudyConfig, asked: str | None) -> str:
@@ -75,7 +78,7 @@ def load_endpoint(
     """
     dictionary = load_dictionary(study)
     definition = dictionary.endpoint(endpoint)
-    images, seen = _images(study, scope)
+    images, seen = image_vectors(study, scope.feature_set)
     with_images = set() if images is None else set(images["patient_id"])
     own = query(study, _PATIENTS, [split_name(config), scope.cohort])
     pathology = not with_images.isdisjoint(own["patient_id"]) and scope.cohort == config.development_cohort
@@ -84,7 +87,7 @@ def load_endpoint(
         rows = query(study, _PATIENTS, [split_name(config), cohort])
         frames.append(_labelled(study, definition, cohort, rows, pl.lit("external")))
     patients = pl.concat(frames).drop_nulls("role")
-    indicators, names = _indicators(study, dictionary, patients)
+    indicators, names = _indicators(study, dictionary, definition, patients)
     return EndpointData(
         endpoint=endpoint,
         label=definition.label,
@@ -95,7 +98,14 @@ def load_endpoint(
         indicator_names=names,
         images=images if pathology else None,
         seen=seen,
+        modality=modality_of(scope.feature_set),
+        timed=definition.timed,
     )
+
+
+def modality_of(feature_set: FeatureSet | None) -> Modality:
+    """Tell what the images of a feature set are."""
+    return "mri" if feature_set is not None and isinstance(feature_set.recipe, MriRecipe) else "slide"
 
 
 _PATIENTS = """
@@ -121,14 +131,12 @@ def _roles(rows: pl.DataFrame, pathology: bool, fold: int | None) -> pl.Expr:
 
 
 def _labelled(study: Path, endpoint: Endpoint, cohort: str, rows: pl.DataFrame, role: pl.Expr) -> pl.DataFrame:
-    outcomes = query(
-        study,
-        "SELECT o.patient_id, o.outcome, o.months, o.event FROM outcome AS o JOIN patient AS p USING (patient_id) "
-        "WHERE p.cohort = ? ORDER BY o.patient_id, o.outcome",
-        [cohort],
-    )
-    minimum = ingested_description(study, cohort).minimum_follow_up_months
-    labels = label(endpoint, outcomes, minimum_follow_up_months=minimum, patients=rows["patient_id"])
+    if endpoint.variable is not None:
+        # What the specimen shows came before any adjuvant treatment: nobody is left out for it.
+        rows = rows.with_columns(treated=pl.lit(False))
+        labels = label_by_variable(endpoint, _values(study, endpoint.variable, rows))
+    else:
+        labels = _outcome_labels(study, endpoint, cohort, rows)
     return (
         rows.with_columns(role=role)
         .join(labels, on="patient_id", how="left", validate="1:1")
@@ -136,31 +144,66 @@ def _labelled(study: Path, endpoint: Endpoint, cohort: str, rows: pl.DataFrame, 
     )
 
 
-def _images(study: Path, scope: Scope) -> tuple[pl.DataFrame | None, set[str]]:
-    if scope.feature_set is None:
+def _values(study: Path, variable: str, rows: pl.DataFrame) -> pl.DataFrame:
+    table = clinical_rows(study, rows["patient_id"].to_list())
+    if variable not in table.columns:
+        raise InputError(
+            f"variable {variable}", "was recorded for no cohort", "Ingest a clinical table that has it."
+        )
+    values = table.select("patient_id", pl.col(variable).alias("value"))
+    return rows.select("patient_id").join(values, on="patient_id", how="left", validate="1:1")
+
+
+def clinical_rows(study: Path, patients: list[str]) -> pl.DataFrame:
+    """Rows of the catalog's table ``clinical`` of some patients, sorted by id."""
+    table = query(study, "SELECT * FROM clinical ORDER BY patient_id")
+    return table.filter(pl.col("patient_id").is_in(patients))
+
+
+def _outcome_labels(study: Path, endpoint: Endpoint, cohort: str, rows: pl.DataFrame) -> pl.DataFrame:
+    outcomes = query(
+        study,
+        "SELECT o.patient_id, o.outcome, o.months, o.event FROM outcome AS o JOIN patient AS p USING (patient_id) "
+        "WHERE p.cohort = ? ORDER BY o.patient_id, o.outcome",
+        [cohort],
+    )
+    minimum = ingested_description(study, cohort).minimum_follow_up_months
+    return label(endpoint, outcomes, minimum_follow_up_months=minimum, patients=rows["patient_id"])
+
+
+def image_vectors(study: Path, feature_set: FeatureSet | None) -> tuple[pl.DataFrame | None, set[str]]:
+    """Give the image-level vectors of a feature set, with the colours of slides, and who shaped its encoder.
+
+    Returns
+    -------
+    (polars.DataFrame or None, set of str)
+        ``patient_id``, ``image_id``, ``vector``, and mean colours where there are any; None without vectors.
+    """
+    if feature_set is None:
         return None, set()
-    name = scope.feature_set.name
+    name = feature_set.name
     vectors = image_frame(study, name).select("patient_id", "image_id", pl.col("mean").alias("vector"))
     colours = query(
         study, "SELECT image_id, mean_red, mean_green, mean_blue FROM shard WHERE feature_set = ?", [name]
     )
     seen = query(study, "SELECT DISTINCT patient_id FROM feature_set_patient WHERE feature_set = ?", [name])
     joined = vectors.join(colours, on="image_id", how="left").sort("image_id")
+    if all(joined[name].null_count() == joined.height for name in COLOURS):
+        joined = joined.drop(COLOURS)
     return (joined if joined.height else None), set(seen["patient_id"])
 
 
-def _indicators(study: Path, dictionary: Dictionary, patients: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Numeric indicators: flags as 0 and 1, categories as the rank of their level in the data dictionary."""
-    table = query(study, "SELECT * FROM clinical ORDER BY patient_id")
-    table = table.filter(pl.col("patient_id").is_in(patients["patient_id"].to_list()))
-    names, columns = [], []
-    for name in dictionary.indicators:
-        if name not in table.columns or table[name].count() < max(1, MIN_FILLED * table.height):
-            continue
-        names.append(name)
-        column = pl.col(name)
-        if dictionary.variables[name].type == "category":
-            ranks = {level: rank for rank, level in enumerate(dictionary.variables[name].levels)}
-            column = column.replace_strict(ranks, default=None, return_dtype=pl.Float64)
-        columns.append(column.cast(pl.Float64))
-    return table.select("patient_id", *columns), names
+def _indicators(
+    study: Path, dictionary: Dictionary, endpoint: Endpoint, patients: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
+    """Numeric indicators that do not tell the endpoint: flags 0 and 1, categories as the rank of their level."""
+    table = clinical_rows(study, patients["patient_id"].to_list())
+    names = well_recorded(table, [name for name in dictionary.indicators if name not in endpoint.hidden])
+    columns = [item_column(table, name, dictionary).fill_nan(None) for name in names]
+    return table.select("patient_id").with_columns(columns), names
+
+
+def well_recorded(table: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """Those of some variables that at least ``MIN_FILLED`` of the rows have."""
+    least = max(1, MIN_FILLED * table.height)
+    return [name for name in names if name in table.columns and table[name].count() >= least]

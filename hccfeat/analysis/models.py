@@ -17,11 +17,15 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from hccfeat.analysis.data import Population
+from hccfeat.analysis.data import Modality, Population
 from hccfeat.config import PrognosticRecipe
 from hccfeat.errors import AnalysisError
 
 PPS = "pps_mlp"
+MRI = "mri_mlp"
+IMAGE_MODELS: dict[Modality, str] = {"slide": PPS, "mri": MRI}
+"""Name of the prognostic network by what it reads."""
+VECTORS: dict[Modality, str] = {"slide": "PPS", "mri": "MRI embedding"}
 CLINICAL = "clinical_logistic"
 INTEGRATED = "integrated_logistic"
 XGBOOST = "xgboost"
@@ -145,8 +149,8 @@ def fit_pps(train: Population, recipe: PrognosticRecipe, fit_images: FitRiskOfIm
     """P1's second stage: the prognostic network on image-level PPS; a patient's risk is the mean over images."""
     model = _fit_on_images(train, recipe, fit_images)
     return FittedModel(
-        PPS,
-        f"prognostic network on image PPS, mean over images; fitted on {len(train)} patients",
+        IMAGE_MODELS[train.modality],
+        f"prognostic network on image {VECTORS[train.modality]}, mean over images; fitted on {len(train)} patients",
         lambda patients: _patient_risk(model, patients),
         keep=model,
     )
@@ -192,8 +196,9 @@ def fit_integrated(
 
     return FittedModel(
         INTEGRATED,
-        f"logistic regression (L2, C = 1) on the PPS risk ({folds} inner folds) and {len(columns)} standardised "
-        f"indicators, training medians for missing ones; fitted on {len(train)} patients",
+        f"logistic regression (L2, C = 1) on the {VECTORS[train.modality]} risk ({folds} inner folds) and "
+        f"{len(columns)} standardised indicators, training medians for missing ones; fitted on {len(train)} "
+        "patients",
         predict,
         reads_indicators=True,
     )
@@ -215,7 +220,7 @@ def fit_xgboost(train: Population, columns: list[int], seed: int) -> FittedModel
     )
     inputs = f"{len(columns)} indicators (missing allowed)"
     if train.image_vectors is not None:
-        inputs = f"mean PPS of {train.image_vectors.shape[1]} dimensions and {inputs}"
+        inputs = f"mean {VECTORS[train.modality]} of {train.image_vectors.shape[1]} dimensions and {inputs}"
     return FittedModel(
         XGBOOST,
         f"xgboost, {XGBOOST_ROUNDS} trees of depth {XGBOOST_SETTINGS['max_depth']}, eta "

@@ -30,7 +30,7 @@ def patch_risks(study: Path, feature_set: FeatureSet, image_ids: list[str]) -> p
     from hccfeat.training.encoder import load_encoder
     from hccfeat.training.risk import recurrence_probabilities
 
-    encoder = load_encoder(study / "models" / feature_set.name / "weights.safetensors", feature_set.recipe)
+    encoder = load_encoder(study / "models" / feature_set.name / "weights.safetensors", feature_set.slide_recipe)
     schema = pl.Schema(
         {"image_id": pl.String(), "row": pl.Int64(), "x": pl.Int64(), "y": pl.Int64(), "side": pl.Int64()}
         | {"probability": pl.Float32()}

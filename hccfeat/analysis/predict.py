@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.results import EndpointResult
+from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.errors import InputError
 from hccfeat.features.frames import image_frame
 from hccfeat.files import sha256_of, write_atomically
@@ -17,7 +19,7 @@ from hccfeat.training.prognostic import PrognosticModel, patient_risk
 
 
 def save_model(study: Path, feature_set: str, result: EndpointResult, *, simulated: bool) -> dict[str, Any]:
-    """Keep the fitted PPS model of an endpoint with its training median.
+    """Keep the fitted network of an endpoint with its training median.
 
     Returns
     -------
@@ -26,7 +28,8 @@ def save_model(study: Path, feature_set: str, result: EndpointResult, *, simulat
     """
     name = f"{feature_set}-{result.endpoint}"
     relative = f"models/{name}/prognostic.safetensors"
-    cuts = {group.cut for group in result.groups if group.model == "pps_mlp"}
+    model_name = next(name for name in IMAGE_MODELS.values() if name in result.artefacts)
+    cuts = {group.cut for group in result.groups if group.model == model_name}
     about = {
         "feature_set": feature_set,
         "endpoint": result.endpoint,
@@ -34,13 +37,13 @@ def save_model(study: Path, feature_set: str, result: EndpointResult, *, simulat
         "training_median": min(cuts) if cuts else None,
         "simulated": simulated,
     }
-    model: PrognosticModel = result.artefacts["pps_mlp"]
+    model: PrognosticModel = result.artefacts[model_name]
     sha256 = model.save(study / relative, about)
     return {"model": name, "feature_set": feature_set, "path": relative, "sha256": sha256}
 
 
 def predict(study: Path, model: str, cohorts: tuple[str, ...]) -> tuple[list[dict[str, Any]], Path, bool]:
-    """Predict the risk of patients without a recurrence outcome.
+    """Predict the risk of patients whose outcome is not known: recurrence, or the endpoint's own variable.
 
     Parameters
     ----------
@@ -68,12 +71,7 @@ def predict(study: Path, model: str, cohorts: tuple[str, ...]) -> tuple[list[dic
     """
     fitted, about = _load(study, model)
     images = image_frame(study, about["feature_set"])
-    without = query(
-        study,
-        "SELECT p.patient_id, p.cohort, c.simulated FROM patient AS p JOIN cohort AS c USING (cohort) "
-        "WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.patient_id = p.patient_id "
-        "AND o.outcome = 'recurrence' AND o.event IS NOT NULL) ORDER BY p.patient_id",
-    )
+    without = _unknown(study, about["endpoint"])
     if cohorts:
         without = without.filter(pl.col("cohort").is_in(cohorts))
     wanted = images.filter(pl.col("patient_id").is_in(without["patient_id"].to_list()))
@@ -88,6 +86,19 @@ def predict(study: Path, model: str, cohorts: tuple[str, ...]) -> tuple[list[dic
     _write(path, rows)
     shown = without.filter(pl.col("patient_id").is_in([row["patient_id"] for row in rows]))
     return rows, path, bool(about["simulated"]) or bool(shown["simulated"].any())
+
+
+def _unknown(study: Path, endpoint: str) -> pl.DataFrame:
+    """Patients (``patient_id``, ``cohort``, ``simulated``) whose outcome of an endpoint is not recorded."""
+    variable = load_dictionary(study).endpoint(endpoint).variable
+    known = "SELECT 1 FROM outcome AS o WHERE o.patient_id = p.patient_id AND o.outcome = 'recurrence' AND o.event"
+    if variable is not None:
+        known = f'SELECT 1 FROM clinical AS o WHERE o.patient_id = p.patient_id AND o."{variable}"'
+    return query(
+        study,
+        "SELECT p.patient_id, p.cohort, c.simulated FROM patient AS p JOIN cohort AS c USING (cohort) "
+        f"WHERE NOT EXISTS ({known} IS NOT NULL) ORDER BY p.patient_id",
+    )
 
 
 def _load(study: Path, model: str) -> tuple[PrognosticModel, dict[str, Any]]:

@@ -24,6 +24,12 @@ from hccfeat.errors import AnalysisError
 
 __all__ = ["EndpointData", "analyse", "analyse_folds"]
 
+NO_TIME = Notice(
+    "info",
+    "No survival analysis",
+    "The endpoint is a finding without a time, so there are no C-index, risk groups and hazard ratios.",
+)
+
 
 def analyse(
     data: EndpointData,
@@ -61,8 +67,10 @@ def analyse(
     AnalysisError
         If no cohort can be analysed: no patients, no labels, no events, one class.
     """
-    result = EndpointResult(data.endpoint, data.label, data.horizon_months, data.exclusion_rule)
+    result = EndpointResult(data.endpoint, data.label, data.horizon_months, data.exclusion_rule, timed=data.timed)
     _check_judges(data)
+    if not data.timed:
+        result.notices.append(NO_TIME)
     problems: list[AnalysisError] = []
     try:
         _development(result, data, settings, prognostic or PrognosticRecipe(), fit_images)
@@ -152,7 +160,7 @@ def _described(result: EndpointResult, data: EndpointData, cohort: str, settings
     """A clinical-only cohort: hazard ratios of all its patients, and a logistic model judged on itself."""
     patients = population(data, cohort, "all", "apparent")
     result.attrition.append(attrition_row(data, patients))
-    if not np.nansum(patients.event):
+    if not np.nansum(patients.event if data.timed else patients.y):
         raise AnalysisError(
             f"cohort {cohort}", f"has no events of endpoint {data.endpoint}", "Choose another endpoint."
         )
@@ -161,8 +169,9 @@ def _described(result: EndpointResult, data: EndpointData, cohort: str, settings
         Notice(
             "info",
             f"Cohort {cohort} has no images in this analysis",
-            "Only its clinical table is analysed: univariable hazard ratios, and a clinical model that is fitted "
-            "and judged on the same patients. Such apparent figures are too good for new patients.",
+            f"Only its clinical table is analysed: {'univariable hazard ratios, and ' if data.timed else ''}a "
+            "clinical model that is fitted and judged on the same patients. Such apparent figures are too good for "
+            "new patients.",
         )
     )
     result.notices += missing_notices(patients)
@@ -187,6 +196,8 @@ def _add(result: EndpointResult, verdict: Verdict) -> None:
 
 
 def _add_univariable(result: EndpointResult, data: EndpointData, patients: Population, kind: str) -> dict[str, str]:
+    if not data.timed:
+        return {}
     rows, withheld = univariable(data.endpoint, patients, kind)
     result.hazard_ratios += rows
     return withheld

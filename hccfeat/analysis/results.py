@@ -122,6 +122,61 @@ class LogisticTerm:
     p: float
 
 
+@dataclass(frozen=True)
+class ModalityGap:
+    """AUROC of one model of :class:`ModalityComparison` minus another's, on the same patients.
+
+    ``p`` is DeLong's paired test, ``p_holm`` adjusted for all gaps of the comparison; both None where there is no
+    variance, and ``method`` says why.
+    """
+
+    model: str
+    against: str
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    p: float | None
+    p_holm: float | None
+    n: int
+    events: int
+    method: str
+
+
+@dataclass(frozen=True)
+class ModalityComparison:
+    """Models of each modality and of all together, judged on the patients who have every modality.
+
+    Attributes
+    ----------
+    labels : dict
+        Model -> what it reads, for the reader; each modality, then the union.
+    trained, trained_events : int
+        Patients the models were fitted on; over folds the fewest.
+    left_out : int
+        Labelled judges without some modality.
+    metrics, gaps, predictions
+        Numbers of the models on the same ``n`` judges.
+    best : str
+        The modality with the highest AUROC on these judges.
+    note : str
+        On whom the models were fitted and what they read; of the first fold where there are several.
+    """
+
+    cohort: str
+    split: SplitRole
+    labels: dict[str, str]
+    trained: int
+    trained_events: int
+    n: int
+    events: int
+    left_out: int
+    metrics: tuple[Metric, ...]
+    gaps: tuple[ModalityGap, ...]
+    predictions: tuple[Prediction, ...]
+    best: str
+    note: str
+
+
 @dataclass
 class EndpointResult:
     """Everything ``analyze`` found for one endpoint."""
@@ -141,6 +196,19 @@ class EndpointResult:
     notices: list[Notice] = field(default_factory=list)
     artefacts: dict[str, Any] = field(default_factory=dict)
     """Fitted models to keep (name -> PrognosticModel), for ``predict``; never shown."""
+    timed: bool = True
+    """False where the endpoint is a finding without a time, so that there is no survival analysis."""
+    modalities: list[ModalityComparison] = field(default_factory=list)
+
+    @property
+    def all_metrics(self) -> list[Metric]:
+        """Metrics of every model, those of the modalities last."""
+        return [*self.metrics, *(metric for found in self.modalities for metric in found.metrics)]
+
+    @property
+    def all_predictions(self) -> list[Prediction]:
+        """Predictions of every model, those of the modalities last."""
+        return [*self.predictions, *(row for found in self.modalities for row in found.predictions)]
 
 
 @dataclass

@@ -5,16 +5,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.load import Scope, choose_cohort, load_endpoint
+from hccfeat.analysis.modalities import compare_modalities, compare_modality_folds
+from hccfeat.analysis.modality_load import load_inputs
+from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.predict import save_model
 from hccfeat.analysis.recurrence import analyse, analyse_folds
-from hccfeat.analysis.results import EndpointResult
+from hccfeat.analysis.results import EndpointResult, Notice
 from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import StudyConfig
-from hccfeat.errors import InputError
+from hccfeat.errors import AnalysisError, InputError
 from hccfeat.extraction import feature_sets
-from hccfeat.extraction.identity import feature_set_from_row
+from hccfeat.extraction.identity import FeatureSet, feature_set_from_row
 from hccfeat.extraction.provenance import run_row, versions
 from hccfeat.files import sha256_of
 from hccfeat.progress import progress_bar
@@ -31,7 +35,8 @@ class AnalyzeRequest:
     """What the command line asks of ``analyze``."""
 
     endpoints: tuple[str, ...]
-    features: str = "pps"
+    features: tuple[str, ...] = ("pps",)
+    """Feature sets; the first feeds the models, and further ones are compared with it."""
     cohort: str | None = None
     external: tuple[str, ...] = ()
     cross_validate: bool = False
@@ -51,7 +56,7 @@ class AnalyzeRun:
 
     def headline(self) -> list[dict[str, Any]]:
         """AUROC of every model that was judged on patients it had not seen; apparent where there is none."""
-        rows = [metric for result in self.results for metric in result.metrics if metric.metric == "auroc"]
+        rows = [metric for result in self.results for metric in result.all_metrics if metric.metric == "auroc"]
         fair = [metric for metric in rows if metric.split != "apparent"] or rows
         names = ("endpoint", "cohort", "split", "model", "estimate", "lower", "upper", "n", "events", "method")
         return [{name: asdict(metric)[name] for name in names} for metric in fair]
@@ -117,55 +122,96 @@ def _scope(study: Path, config: StudyConfig, request: AnalyzeRequest) -> Scope:
         if name not in known or name == cohort:
             problem = "is the analysed cohort" if name == cohort else "is not in the study"
             raise InputError(f"--external {name}", problem, f"Cohorts: {', '.join(sorted(known))}.")
-    rows = query(study, "SELECT * FROM feature_set WHERE feature_set = ?", [request.features]).to_dicts()
-    found = feature_set_from_row(rows[0]) if rows else feature_sets.newest(study, request.features)
+    found = [_feature_set(study, name) for name in request.features]
     images = query(study, "SELECT count(*) AS n FROM image WHERE cohort = ?", [cohort])["n"][0]
-    if found is None and images:
-        raise InputError(
-            f"--features {request.features}",
-            f"has no embeddings, but cohort {cohort} has images",
-            "Run extract first.",
-        )
-    if request.external and found is None:
+    for name, feature_set in zip(request.features, found, strict=True):
+        if feature_set is None and (images or len(found) > 1):
+            names = query(study, "SELECT DISTINCT base FROM feature_set ORDER BY base")["base"].to_list()
+            raise InputError(
+                f"--features {name}",
+                f"has no embeddings (feature sets: {', '.join(names) or 'none'})"
+                + (f", but cohort {cohort} has images" if images else ""),
+                "Run extract first, or name a feature set that is there.",
+            )
+    if len(set(request.features)) < len(found):
+        raise InputError("--features", "names a feature set twice", "Name each once.")
+    if request.external and found[0] is None:
         raise InputError("--external", "needs a feature set", "Run `hccfeat extract` first.")
-    return Scope(cohort, request.external, found)
+    return Scope(cohort, request.external, found[0], tuple(one for one in found[1:] if one is not None))
+
+
+def _feature_set(study: Path, name: str) -> FeatureSet | None:
+    """Feature set of this name with version, or the newest of this name without."""
+    rows = query(study, "SELECT * FROM feature_set WHERE feature_set = ?", [name]).to_dicts()
+    return feature_set_from_row(rows[0]) if rows else feature_sets.newest(study, name)
 
 
 def _one_endpoint(
     study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope, endpoint: str
 ) -> list[EndpointResult]:
     recipe = scope.feature_set.recipe.prognostic if scope.feature_set else None
-    result = analyse(load_endpoint(study, config, endpoint, scope), config.analysis, recipe)
-    if not request.cross_validate:
+    encoders = [_fold_encoders(study, config, name) for name in request.features] if request.cross_validate else []
+    main = load_endpoint(study, config, endpoint, scope)
+    result = analyse(main, config.analysis, recipe)
+    if scope.others and scope.feature_set is not None:
+        _compare(study, config, result, [(main, [scope.feature_set, *scope.others])])
+    if not encoders:
         return [result]
-    encoders = feature_sets.folds(study, request.features)
-    if len(encoders) != config.split.folds:
-        raise InputError(
-            "--cross-validate",
-            f"finds encoders for {len(encoders)} of {config.split.folds} folds",
-            f"Run `hccfeat extract --folds {config.split.folds}` first.",
-        )
     data = [
         load_endpoint(study, config, endpoint, Scope(scope.cohort, (), encoder), fold=encoder.fold)
-        for encoder in encoders
+        for encoder in encoders[0]
     ]
     folds = analyse_folds(data, config.analysis, recipe)
     result.metrics.extend(folds.metrics)
     result.notices.extend(folds.notices)
+    if scope.others:
+        sets = [list(of_fold) for of_fold in zip(*encoders, strict=True)]
+        _compare(study, config, result, list(zip(data, sets, strict=True)))
     return [result]
+
+
+def _fold_encoders(study: Path, config: StudyConfig, name: str) -> list[FeatureSet]:
+    """Encoders of a feature set by fold, one for each."""
+    found = feature_sets.folds(study, name)
+    if len(found) != config.split.folds:
+        raise InputError(
+            "--cross-validate",
+            f"finds encoders of {name} for {len(found)} of {config.split.folds} folds",
+            f"Run `hccfeat extract --folds {config.split.folds}` first, for MRI exams with --modality mri.",
+        )
+    return found
+
+
+def _compare(
+    study: Path, config: StudyConfig, result: EndpointResult, rounds: list[tuple[EndpointData, list[FeatureSet]]]
+) -> None:
+    """Add the comparison of modalities to a result: on the frozen split, or over folds where there are several."""
+    try:
+        loaded = [(data, load_inputs(study, data, sets)) for data, sets in rounds]
+        if len(loaded) == 1:
+            result.modalities += compare_modalities(*loaded[0], config.analysis)
+        else:
+            result.modalities.append(compare_modality_folds(loaded, config.analysis))
+    except AnalysisError as error:
+        where = "over folds" if len(rounds) > 1 else "on the frozen split"
+        result.notices.append(Notice("caution", f"Modalities not compared {where}", str(error)))
 
 
 def _new_run(study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope) -> AnalyzeRun:
     records = [record for record in read_records(study) if record.kind in INPUT_KINDS]
     name = scope.feature_set.name if scope.feature_set else ""
+    others = [other.name for other in scope.others]
     shards = query(
-        study, "SELECT image_id, digest FROM shard WHERE feature_set = ? ORDER BY image_id", [name]
+        study,
+        "SELECT image_id, digest FROM shard WHERE list_contains(?, feature_set) ORDER BY feature_set, image_id",
+        [[name, *others]],
     ).rows()
     settings = {
         "endpoints": list(request.endpoints),
         "cohort": scope.cohort,
         "external": list(request.external),
         "feature_set": name,
+        **({"compared_with": others} if others else {}),
         "cross_validate": request.cross_validate,
         **config.model_dump(mode="json", include={"split", "analysis", "development_cohort"}),
     }
@@ -175,8 +221,8 @@ def _new_run(study: Path, config: StudyConfig, request: AnalyzeRequest, scope: S
     cohorts = [scope.cohort, *request.external]
     flags = query(study, "SELECT cohort, simulated FROM cohort").rows()
     simulated = any(flag for cohort, flag in flags if cohort in cohorts)
-    if scope.feature_set is not None:
-        row = query(study, "SELECT simulated FROM feature_set WHERE feature_set = ?", [name])
+    for used in [name, *others] if name else []:
+        row = query(study, "SELECT simulated FROM feature_set WHERE feature_set = ?", [used])
         simulated = simulated or bool(row["simulated"][0])
     created = max((record.created for record in records), default="")
     return AnalyzeRun(f"analyze-{identity[:12]}", created, scope, simulated, settings, versions())
@@ -191,16 +237,16 @@ def _record(study: Path, committer: Committer, run: AnalyzeRun, started: float) 
     row = {**run_row("analyze", started, run.settings), "run_id": run.run_id}
     tables: dict[str, list[dict[str, Any]]] = {
         "run": [row],
-        "metric": [{"run_id": run.run_id, **asdict(m)} for r in run.results for m in r.metrics],
+        "metric": [{"run_id": run.run_id, **asdict(m)} for r in run.results for m in r.all_metrics],
         "hazard_ratio": [{"run_id": run.run_id, **asdict(h)} for r in run.results for h in r.hazard_ratios],
-        "prediction": [{"run_id": run.run_id, **asdict(p)} for r in run.results for p in r.predictions],
+        "prediction": [{"run_id": run.run_id, **asdict(p)} for r in run.results for p in r.all_predictions],
     }
     committer.record("results", run.run_id, tables, about=run.settings)
 
 
 def _keep_model(study: Path, committer: Committer, run: AnalyzeRun, result: EndpointResult) -> None:
-    """Save the fitted PPS model for ``hccfeat predict``; a model that is there already stays."""
-    if run.scope.feature_set is None or "pps_mlp" not in result.artefacts:
+    """Save the fitted network for ``hccfeat predict``; a model that is there already stays."""
+    if run.scope.feature_set is None or not set(IMAGE_MODELS.values()) & set(result.artefacts):
         return
     row = save_model(study, run.scope.feature_set.name, result, simulated=run.simulated)
     known = committer.query("SELECT sha256 FROM model_file WHERE model = ?", [row["model"]])["sha256"].to_list()

@@ -10,16 +10,23 @@ from hccfeat.cli.options import JsonOption, StudyOption
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("analyze", epilog="Example: hccfeat analyze --endpoint 1y --endpoint 2y --external external")(
-        analyze
-    )
+    app.command(
+        "analyze",
+        epilog="Example: hccfeat analyze --endpoint 1y --endpoint 2y --external external. "
+        "Modalities compared: hccfeat analyze --endpoint mvi --features mri --features pps",
+    )(analyze)
 
 
 def analyze(
-    endpoint: Annotated[list[str], typer.Option(help="1y, 2y, final or one of your own; may be repeated.")],
+    endpoint: Annotated[list[str], typer.Option(help="1y, 2y, final, mvi or one of your own; may be repeated.")],
     features: Annotated[
-        str, typer.Option(help="Feature set, newest version (pps) or a given one (pps-2).")
-    ] = "pps",
+        list[str] | None,
+        typer.Option(
+            help="Feature set, newest version (pps, mri) or a given one (pps-2). Repeated: the first feeds the "
+            "models, and a section compares all of them with clinical items on the same patients.",
+            show_default="pps",
+        ),
+    ] = None,
     cohort: Annotated[
         str | None, typer.Option(help="Cohort to analyse.", show_default="the development cohort")
     ] = None,
@@ -39,8 +46,8 @@ def analyze(
     from hccfeat.study import open_study
 
     summary = open_study(study).analyze(
-        endpoints=tuple(endpoint), features=features, cohort=cohort, external=tuple(external or ()),
-        cross_validate=cross_validate,
+        endpoints=tuple(endpoint), features=tuple(features or ("pps",)), cohort=cohort,
+        external=tuple(external or ()), cross_validate=cross_validate,
     )  # fmt: skip
     if as_json:
         print_json(summary)

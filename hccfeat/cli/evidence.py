@@ -13,10 +13,14 @@ def register(app: typer.Typer) -> None:
 
 def evidence(
     study: Annotated[
-        Literal["denoising", "treatment", "null", "histology"], typer.Argument(help="Which question.")
+        Literal["denoising", "treatment", "null", "histology", "distillation"],
+        typer.Argument(help="Which question."),
     ],
     images: Annotated[
-        bool, typer.Option("--images/--tabular-only", help="Also train encoders on simulated images, where asked.")
+        bool,
+        typer.Option(
+            "--images/--tabular-only", help="Also train networks on simulated images or volumes, where asked."
+        ),
     ] = True,
     out: Annotated[Path, typer.Option(help="Folder of the page and of the replicates that are kept.")] = Path(
         "evidence"

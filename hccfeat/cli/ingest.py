@@ -26,16 +26,25 @@ def ingest(
     manifest: Annotated[
         Path | None, typer.Option(help="CSV with columns file, patient_id and optionally mpp.")
     ] = None,
+    mri: Annotated[
+        Path | None,
+        typer.Option(help="Folder of MRI exams; without --mri-manifest one folder per patient with PRE and HBP."),
+    ] = None,
+    mri_manifest: Annotated[
+        Path | None,
+        typer.Option(help="CSV with patient_id, phase (PRE or HBP), path, and optionally masks or a lesion box."),
+    ] = None,
     study: StudyOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Read a cohort's clinical table and slides into the store, checked against the data catalog."""
+    """Read a cohort's clinical table, slides and MRI exams into the store, checked against the data catalog."""
     from hccfeat.cli.output import print_json, print_rows
     from hccfeat.study import open_study
 
     summary = open_study(study).ingest(
-        cohort=cohort, clinical=clinical, table_format=format, slides=slides, manifest=manifest
-    )
+        cohort=cohort, clinical=clinical, table_format=format, slides=slides, manifest=manifest, mri=mri,
+        mri_manifest=mri_manifest,
+    )  # fmt: skip
     if as_json:
         print_json(summary)
     else:
@@ -43,6 +52,7 @@ def ingest(
         print_rows("Problems", summary.problems[:20])
         if summary.problems:
             typer.echo(f"{len(summary.problems)} problems; all of them: {summary.rejected_file}", err=True)
-        typer.echo(f"{summary.patients} patients, {summary.images} images.")
+        print_rows("Worth a look", summary.cautions[:20])
+        typer.echo(f"{summary.patients} patients, {summary.images} images, {summary.exams} MRI exams.")
     if summary.problems:
         raise typer.Exit(PARTIAL)

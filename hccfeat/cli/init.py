@@ -19,11 +19,16 @@ def init(
     recipe: Annotated[
         str, typer.Option(help="Feature-set recipe: paper, released-code, demo, tiny or your own.")
     ] = "paper",
+    mri_recipe: Annotated[
+        str, typer.Option(help="Recipe of MRI exams: mri-paper, mri-reduced, mri-tiny or your own.")
+    ] = "mri-paper",
+    cohort: Annotated[str, typer.Option(help="Development cohort: the one that trains.")] = "internal",
 ) -> None:
     """Make a study: a folder with hccfeat.toml and an empty store."""
     from hccfeat.study import init_study
 
-    made = init_study(study, name=name or None, recipe=recipe)
+    made = init_study(study, name=name or None, recipe=recipe, mri_recipe=mri_recipe, cohort=cohort)
     typer.echo(
-        f"Study {made.config.name} in {study}. Next: hccfeat ingest --cohort NAME --clinical FILE --slides DIR"
+        f"Study {made.config.name} in {study}. Next: hccfeat ingest --cohort {cohort} --clinical FILE --slides DIR "
+        "(or --mri DIR)"
     )

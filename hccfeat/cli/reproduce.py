@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("reproduce", epilog='Example: hccfeat reproduce recurrence --only 13 --only "Fig 4A"')(reproduce)
+    app.command("reproduce", epilog='Example: hccfeat reproduce mvi --only "Table 1" --only 62')(reproduce)
 
 
 def reproduce(
-    paper: Annotated[Literal["recurrence"], typer.Argument(help="Which study.")],
+    paper: Annotated[
+        Literal["recurrence", "mvi"],
+        typer.Argument(help="Recurrence from slides (paper 1), or microvascular invasion from MRI (paper 2)."),
+    ],
     preset: Annotated[
         str, typer.Option(help="paper, reduced, or one of your own; auto: paper on a GPU, else reduced.")
     ] = "auto",
@@ -25,7 +28,12 @@ def reproduce(
         list[str] | None, typer.Option(help="Item by number (13) or place (Table 2); may be repeated.")
     ] = None,
     external: Annotated[
-        str | None, typer.Option(help="Cohort that judges from outside.", show_default="the only other one")
+        str | None,
+        typer.Option(help="recurrence: cohort that judges from outside.", show_default="the only other one"),
+    ] = None,
+    cohort: Annotated[
+        str | None,
+        typer.Option(help="mvi: cohort whose exams are cross-validated.", show_default="the development cohort"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     study: StudyOption = Path(),
@@ -38,10 +46,11 @@ def reproduce(
     from hccfeat.cli.output import print_json
     from hccfeat.study import open_study
 
-    del paper
-    summary = open_study(study).reproduce(
-        preset=preset, only=tuple(only or ()), external=external, device=device
-    )  # fmt: skip
+    stray = "--cohort" if paper == "recurrence" and cohort else "--external" if paper == "mvi" and external else ""
+    if stray:
+        raise typer.BadParameter(f"does not go with {paper}", param_hint=stray)
+    own = {"external": external} if paper == "recurrence" else {"cohort": cohort}
+    summary = open_study(study).reproduce(paper, preset=preset, only=tuple(only or ()), device=device, **own)
     if as_json:
         print_json(summary)
     else:

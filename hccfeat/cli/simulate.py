@@ -13,13 +13,13 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder to make; must be empty or absent.")],
-    preset: Annotated[str, typer.Option(help="tiny, demo or paper.")] = "demo",
+    preset: Annotated[str, typer.Option(help="tiny, demo, paper, or mri (the MRI cohort alone).")] = "demo",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 1,
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter, such as pi=0.2.")
     ] = None,
 ) -> None:
-    """Write a simulated hospital delivery: clinical tables, slides, and the truth in a folder of its own."""
+    """Write a simulated hospital delivery: clinical tables, slides, MRI, and the truth in a folder of its own."""
     from hccfeat.study import simulate as run
 
     delivery = run(destination, preset=preset, seed=seed, changes=change or [])

@@ -24,6 +24,14 @@ _VARIABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RESERVED = frozenset({"patient_id", "cohort", "simulated"})
 
 
+class OtherUnit(Frozen):
+    """Numbers of a table that can only be meant in another unit than the column's others."""
+
+    above: float = Field(description="a number of the table above this is in the other unit")
+    unit: str = Field(description="the other unit, as the list of conversions names it")
+    factor: float = Field(gt=0, description="such a number times this is in the dictionary's unit")
+
+
 class Variable(Frozen):
     """One clinical variable: what a value means and which values are believed.
 
@@ -39,13 +47,14 @@ class Variable(Frozen):
     coding: dict[str, Code] = Field(default_factory=dict, description="text in the table = stored value")
     cut: float | None = Field(None, description="upper group: above this value")
     factor: float = Field(1.0, gt=0, description="the table's numbers times this are in the unit")
+    other_unit: OtherUnit | None = Field(None, description="numbers that are converted otherwise, and listed")
     indicator: bool = Field(False, description="one of the six clinical indicators of P1")
     description: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.type != "number" and (self.range or self.allowed or self.cut is not None):
-            message = f"range, allowed and cut belong to numbers, not to a {self.type}"
+        if self.type != "number" and (self.range or self.allowed or self.cut is not None or self.other_unit):
+            message = f"range, allowed, cut and other_unit belong to numbers, not to a {self.type}"
             raise ValueError(message)
         if self.range and not self.range[0] < self.range[1]:
             message = "range is [lowest, highest]"
@@ -91,6 +100,7 @@ class ColumnMap(Frozen):
     optional: bool = Field(False, description="the table may lack the column")
     unit: str | None = Field(None, description="unit here, if the numbers are not converted")
     factor: float = Field(1.0, gt=0, description="the table's numbers times this are in the dictionary's unit")
+    other_unit: OtherUnit | None = Field(None, description="numbers that are converted otherwise, and listed")
     range: tuple[float, float] | None = Field(None, description="lowest and highest believed value here")
     allowed: tuple[float, ...] | None = Field(None, description="the only numbers possible here")
     coding: dict[str, Code] = Field(default_factory=dict, description="own texts; the dictionary's stay known")
@@ -103,7 +113,11 @@ class ColumnMap(Frozen):
         A new ``allowed`` or ``range`` replaces both of the dictionary's, because a source that records
         groups says nothing about the measured range.
         """
-        changes: dict[str, object] = {"coding": {**variable.coding, **self.coding}, "factor": self.factor}
+        changes: dict[str, object] = {
+            "coding": {**variable.coding, **self.coding},
+            "factor": self.factor,
+            "other_unit": self.other_unit,
+        }
         if self.allowed is not None or self.range is not None:
             changes |= {"allowed": self.allowed, "range": self.range, "cut": self.cut}
         if self.cut is not None:
@@ -154,6 +168,8 @@ class CohortDescription(Frozen):
     aliases: tuple[str, ...] = Field((), description="other cohort names that mean this description")
     format: TableFormat = "plain"
     simulated: bool = Field(False, description="the data are not real")
+    header: tuple[str, ...] = Field((), description="names of the columns of a table without a header line")
+    row_ids: bool = Field(False, description="no column of patient ids: the number of the row is the id")
     id_column: str = Field("patient_id", description="column of patient ids")
     time_unit: Literal["months", "days"] = Field("months", description="unit of survival times in the table")
     minimum_follow_up_months: float | None = Field(
@@ -167,13 +183,47 @@ class CohortDescription(Frozen):
     redacted: RowRule | None = Field(None, description="patients whose outcomes are withdrawn")
     companions: tuple[Companion, ...] = Field((), description="tab-separated files beside the table")
 
+    @model_validator(mode="after")
+    def _header_fits(self) -> Self:
+        if self.header and (self.format != "plain" or len(set(self.header)) < len(self.header)):
+            message = "header belongs to the plain format and names every column once"
+            raise ValueError(message)
+        return self
+
 
 class Endpoint(Frozen):
-    """An endpoint as data: what is predicted, until when, and who leaves (P1 readings 27, 27b, 30)."""
+    """An endpoint as data: what is predicted, until when, and who leaves (P1 readings 27, 27b, 30).
 
-    label: str
-    outcome: OutcomeName = "recurrence"
-    death: OutcomeName | None = "os"
-    horizon_months: float | None = Field(None, gt=0)
-    died_before_horizon: Literal["exclude", "negative"] = "exclude"
-    exclusion: str
+    Either an outcome in time, or a clinical ``variable`` whose levels ``positive`` are the event (P2: the grade of
+    microvascular invasion); the latter has no time.
+    """
+
+    label: str = Field(description="for the report")
+    outcome: OutcomeName = Field("recurrence", description="outcome in time")
+    death: OutcomeName | None = Field("os", description="outcome that tells who died")
+    horizon_months: float | None = Field(None, gt=0, description="absent: status at last follow-up")
+    died_before_horizon: Literal["exclude", "negative"] = Field("exclude", description="who died before it")
+    variable: str | None = Field(None, description="clinical variable that is predicted instead of an outcome")
+    positive: tuple[Code, ...] = Field((), description="stored values of the variable that are the event")
+    without: tuple[str, ...] = Field((), description="indicators and items that would give the answer away")
+    exclusion: str = Field(description="the rule in words")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.variable) != bool(self.positive):
+            message = "variable and positive belong together"
+            raise ValueError(message)
+        if self.variable and self.horizon_months is not None:
+            message = "a variable has no horizon_months"
+            raise ValueError(message)
+        return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether the endpoint is an outcome with a follow-up time."""
+        return self.variable is None
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Variables that no model of this endpoint may read."""
+        return frozenset(self.without) | ({self.variable} if self.variable else set())

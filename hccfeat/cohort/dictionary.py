@@ -35,11 +35,28 @@ class Dictionary:
         ------
         InputError
             If the data catalog has none of that name.
+        ConfigError
+            If it names a variable or level that the dictionary lacks.
         """
         if name not in self.endpoints:
             known = ", ".join(self.endpoints)
             raise InputError(f"endpoint {name}", "is not in the data catalog", f"Known endpoints: {known}.")
-        return self.endpoints[name]
+        found = self.endpoints[name]
+        self._check_variable(name, found)
+        return found
+
+    def _check_variable(self, name: str, endpoint: Endpoint) -> None:
+        unknown = sorted(endpoint.hidden - set(self.variables))
+        if unknown:
+            problem = f"names variables that the dictionary lacks: {', '.join(unknown)}"
+        elif endpoint.variable and self.variables[endpoint.variable].type == "category":
+            levels = self.variables[endpoint.variable].levels
+            wrong = [str(value) for value in endpoint.positive if value not in levels]
+            problem = f"calls {', '.join(wrong)} positive, no level of {endpoint.variable}" if wrong else ""
+        else:
+            problem = ""
+        if problem:
+            raise ConfigError(f"endpoint {name}", problem, f"Correct data_catalog/endpoints/{name}.toml.")
 
     def cohort(self, name: str, table_format: TableFormat | None = None) -> CohortDescription:
         """Return the description of a cohort, by its name, an alias, or the format of its table.

@@ -80,6 +80,35 @@ def label(
     )
 
 
+def label_by_variable(endpoint: Endpoint, values: pl.DataFrame) -> pl.DataFrame:
+    """Label patients for an endpoint that is a clinical variable (P2: the grade of microvascular invasion).
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        With ``variable`` and its ``positive`` values.
+    values : polars.DataFrame
+        One row per patient: patient_id, value (as stored, null where not recorded).
+
+    Returns
+    -------
+    polars.DataFrame
+        As of :func:`label`, ordered by id; time and event are null for everybody, because the variable has none.
+    """
+    positive = pl.lit(False)
+    for stored in endpoint.positive:
+        positive = positive | (pl.col("value") == stored)
+    known = pl.col("value").is_not_null()
+    reason = pl.lit(f"{endpoint.variable} not recorded")
+    return values.sort("patient_id").select(
+        "patient_id",
+        pl.lit(None, dtype=pl.Float64).alias("time"),
+        pl.lit(None, dtype=pl.Boolean).alias("event"),
+        pl.when(known).then(positive.cast(pl.Int8)).alias("y"),
+        pl.when(~known).then(reason).alias("excluded"),
+    )
+
+
 def literal_follow_up_exclusions(endpoint: Endpoint, outcomes: pl.DataFrame, months: float) -> int:
     """Count whom "followed up less than ``months``" would exclude if taken literally (P1 reading 27b).
 

@@ -20,12 +20,15 @@ MIN_MPP, MAX_MPP = 0.05, 16.0
 
 @dataclass(frozen=True)
 class ImageProblem:
-    """Something about one image or patient; ``level`` "error" means that an image is left out."""
+    """Something about one image, exam or patient; ``level`` "error" means that something is left out.
+
+    A "caution" is taken as it is but worth a look.
+    """
 
     entity: str
     problem: str
     remedy: str
-    level: Literal["error", "info"] = "error"
+    level: Literal["error", "caution", "info"] = "error"
 
 
 @dataclass(frozen=True)

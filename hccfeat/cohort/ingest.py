@@ -12,7 +12,7 @@ from hccfeat.cohort.descriptions import CohortDescription, Variable
 from hccfeat.cohort.dictionary import Dictionary
 from hccfeat.cohort.outcomes import OutcomeCount, outcome_maps, outcome_steps, read_outcomes
 from hccfeat.cohort.tables import ROW, RawTable, Rejection, Step
-from hccfeat.cohort.values import is_missing, parse_value
+from hccfeat.cohort.values import conversion, is_missing, parse_value
 from hccfeat.errors import InputError
 from hccfeat.files import sha256_of_file, write_text_atomically
 
@@ -39,7 +39,8 @@ class ClinicalTable:
     outcomes : list of dict
         (patient_id, outcome, months, event).
     rejected : list of dict
-        (cohort, source_file, row_number, column_name, reason); column_name "" is a whole row.
+        (cohort, source_file, row_number, column_name, reason); column_name "" is a whole row. Values that were
+        kept in another form than the table's are listed too, and say so.
     attrition : list of dict
         (cohort, step_number, step, n, excluded, reason).
     outcome_counts : list of OutcomeCount
@@ -69,7 +70,8 @@ def validate(raw: RawTable, description: CohortDescription, dictionary: Dictiona
 
     Rules: a row without a usable patient id, and every row of a patient that has several, is rejected
     whole. A clinical value that is no number, outside its range, or of an unknown code becomes missing,
-    with a reason (an unknown treatment becomes "other"). An outcome that breaks the rule of
+    with a reason (an unknown treatment becomes "other"). A number that the cohort's description reads in another
+    unit is converted, and listed with the rejected ones as kept. An outcome that breaks the rule of
     :func:`hccfeat.cohort.outcomes.read_outcomes` is left out, with a reason; the patient stays. Blank cells
     and the usual texts for "missing" are no errors.
 
@@ -208,6 +210,9 @@ def _clinical(
                     # Missing would count as untreated, and put a treated patient among the untreated.
                     values[name], reason = OTHER, f"{reason}; kept as {OTHER!r}, which is not untreated"
                 rejected.append(Rejection(row[ROW], column, reason))
+            else:
+                if converted := conversion(row[column], variable):
+                    rejected.append(Rejection(row[ROW], column, f"{variable.label} {converted}"))
         found.append(values)
     return found
 

@@ -12,11 +12,22 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hccfeat.cohort.descriptions import CohortDescription, ColumnMap, Companion, OutcomeMap, RowRule, Variable
+from hccfeat.cohort.descriptions import (
+    CohortDescription,
+    ColumnMap,
+    Companion,
+    Endpoint,
+    OtherUnit,
+    OutcomeMap,
+    RowRule,
+    Variable,
+)
 from hccfeat.cohort.dictionary import Dictionary, load_dictionary
+from hccfeat.cohort.items import FOLDER, ItemSet, load_items
 from hccfeat.cohort.values import MISSING
-from hccfeat.config import Recipe, StudyConfig
+from hccfeat.config import MriRecipe, Recipe, StudyConfig
 from hccfeat.files import write_text_atomically
+from hccfeat.resources import resource_folder
 
 BEGIN, END = "<!-- begin: {} (generated) -->", "<!-- end: {} -->"
 _WRITTEN_BY = "`python -m hccfeat.cohort.pages docs`"
@@ -40,8 +51,16 @@ def dictionary_page(dictionary: Dictionary) -> str:
         _table(
             ("endpoint", "label", "outcome", "horizon (months)", "rule"),
             [
-                (f"`{name}`", e.label, e.outcome, _number(e.horizon_months) or "none", e.exclusion)
+                (f"`{name}`", e.label, _predicted(e), _number(e.horizon_months) or "none", e.exclusion)
                 for name, e in dictionary.endpoints.items()
+            ],
+        ),
+        "## Item sets\n",
+        _table(
+            ("item set", "title", "items"),
+            [
+                (f"`{found.name}`", found.title, ", ".join(f"`{item}`" for item in found.items))
+                for found in _shipped_item_sets()
             ],
         ),
         "## Cohorts\n",
@@ -62,10 +81,14 @@ def with_generated_parts(page: str) -> str:
         "recipe": Recipe,
         "cohort": CohortDescription,
         "column": ColumnMap,
+        "other-unit": OtherUnit,
         "outcome": OutcomeMap,
         "rows": RowRule,
         "companion": Companion,
         "variable": Variable,
+        "endpoint": Endpoint,
+        "items": ItemSet,
+        "mri-recipe": MriRecipe,
     }
     for name, model in parts.items():
         begin, end = BEGIN.format(name), END.format(name)
@@ -79,6 +102,17 @@ def write_pages(docs: Path) -> None:
     write_text_atomically(docs / "data-dictionary.md", dictionary_page(load_dictionary()))
     study_file = docs / "study-file.md"
     write_text_atomically(study_file, with_generated_parts(study_file.read_text(encoding="utf-8")))
+
+
+def _shipped_item_sets() -> list[ItemSet]:
+    folder = resource_folder("data_catalog") / FOLDER
+    return [load_items(path.stem) for path in sorted(folder.glob("*.toml"))]
+
+
+def _predicted(endpoint: Endpoint) -> str:
+    if endpoint.variable is None:
+        return endpoint.outcome
+    return f"`{endpoint.variable}`: {', '.join(_value(level) for level in endpoint.positive)}"
 
 
 def _variable_row(name: str, variable: Variable) -> tuple[str, ...]:
@@ -100,9 +134,10 @@ def _variable_row(name: str, variable: Variable) -> tuple[str, ...]:
 def _cohort_part(name: str, cohort: CohortDescription, dictionary: Dictionary) -> str:
     months = cohort.minimum_follow_up_months
     follow_up = f"{months:g} months" if months else "none"
+    ids = "the number of the row" if cohort.row_ids else f"`{cohort.id_column}`"
     lines = [
         f"### `{name}`: {cohort.title}\n",
-        f"Source: {cohort.source}. Format: {cohort.format}. Patient id: `{cohort.id_column}`. Times in "
+        f"Source: {cohort.source}. Format: {cohort.format}. Patient id: {ids}. Times in "
         f"{cohort.time_unit}. Minimum follow-up: {follow_up}. {cohort.note}\n",
     ]
     if cohort.columns:
@@ -112,6 +147,8 @@ def _cohort_part(name: str, cohort: CohortDescription, dictionary: Dictionary) -
             codes = "; ".join(f"`{text}` = {_value(code)}" for text, code in own.items())
             believed = _believed(recorded.range, recorded.allowed)
             note = cohort.columns[variable].note
+            if recorded.other_unit is not None:
+                note = f"{note} Above {recorded.other_unit.above:g}: {recorded.other_unit.unit}.".strip()
             rows.append((f"`{variable}`", f"`{column}`", recorded.unit, believed, codes, note))
         lines.append(_table(("variable", "column", "unit", "believed values", "own codes", "note"), rows))
     else:
@@ -161,6 +198,8 @@ def _type_name(annotation: Any) -> str:
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
         return f"table of {_type_name(arguments[1])}"
+    if annotation is OtherUnit:
+        return "other unit"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     if annotation in names:
         return names[annotation]

@@ -42,7 +42,9 @@ def read_table(path: Path, table_format: TableFormat, description: CohortDescrip
         table = _read_workbook(path)
     else:
         gdc = table_format == "gdc"
-        table = read_text_table(path, delimiter="\t" if gdc else None, quoting=not gdc)
+        table = read_text_table(path, delimiter="\t" if gdc else None, quoting=not gdc, header=description.header)
+    if description.row_ids:
+        table = _numbered(table, description.id_column)
     table = _kept(table, description.keep)
     for companion in description.companions:
         other = path.parent / companion.file
@@ -104,6 +106,15 @@ def collapse(table: RawTable, description: CohortDescription) -> RawTable:
     )
     collapsed = table.with_frame(one, step)
     return replace(collapsed, rejected=(*table.rejected, *rejected))
+
+
+def _numbered(table: RawTable, column: str) -> RawTable:
+    """Give a table without patient ids the numbers of its rows as ids."""
+    if column in table.columns:
+        raise InputError(
+            str(table.path), f"has a column {column}, but is described as having no ids", "Leave out row_ids."
+        )
+    return table.with_frame(table.frame.with_columns(pl.col(ROW).cast(pl.String).alias(column)))
 
 
 def _missing(name: str, description: CohortDescription) -> pl.Expr:

@@ -12,13 +12,13 @@ from hccfeat.errors import AnalysisError
 def make_split(patients: pl.DataFrame, config: SplitConfig, *, name: str = "main") -> list[dict[str, Any]]:
     """Split patients into train and test, and the train patients into folds (P1 reading 19).
 
-    Stratified on treatment and recurrence, seeded, and independent of the order of the rows.
+    Stratified on treatment and outcome, seeded, and independent of the order of the rows.
 
     Parameters
     ----------
     patients : polars.DataFrame
-        (patient_id String, treatment String or null, recurrence Boolean or null); null treatment counts as none,
-        a null recurrence is a stratum of its own.
+        (patient_id String, treatment String or null, recurrence Boolean, or the rank of a grade, or null); null
+        treatment counts as none, a null recurrence is a stratum of its own.
     config : SplitConfig
         Share of test patients, number of folds and seed.
     name : str

@@ -10,7 +10,7 @@ import polars as pl
 from hccfeat.errors import InputError
 
 ROW = "row_number"
-"""Column of :class:`RawTable` frames: the row in the file, the header being row 1."""
+"""Column of :class:`RawTable` frames: the row in the file; a header, where there is one, is row 1."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class RawTable:
         return [name for name in self.frame.columns if name != ROW]
 
 
-def read_text_table(path: Path, *, delimiter: str | None = None, quoting: bool = True) -> RawTable:
+def read_text_table(
+    path: Path, *, delimiter: str | None = None, quoting: bool = True, header: tuple[str, ...] = ()
+) -> RawTable:
     """Read a delimited text file as texts.
 
     UTF-8 with or without byte-order mark; the delimiter is comma, semicolon or tab, whichever the header
@@ -85,6 +87,8 @@ def read_text_table(path: Path, *, delimiter: str | None = None, quoting: bool =
         Given by the format; else found in the header.
     quoting : bool
         Whether double quotes enclose fields.
+    header : tuple of str
+        Names of the columns of a file whose first row is data already; row numbers then start there with 1.
 
     Raises
     ------
@@ -105,9 +109,11 @@ def read_text_table(path: Path, *, delimiter: str | None = None, quoting: bool =
         raise InputError(
             str(path), f"is damaged near line {reader.line_num} ({error})", "Export the table again as CSV."
         ) from error
-    header = [name.strip() for name in records[0]] if records else []
-    _check_header(path, header)
-    return _to_raw(path, header, records[1:])
+    if header:
+        return _to_raw(path, list(header), records, first=1)
+    names = [name.strip() for name in records[0]] if records else []
+    _check_header(path, names)
+    return _to_raw(path, names, records[1:], first=2)
 
 
 def read_manifest(path: Path) -> RawTable:
@@ -159,10 +165,10 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise InputError(str(path), f"has a column {ROW}, which is reserved", "Rename it.")
 
 
-def _to_raw(path: Path, header: list[str], records: list[list[str]]) -> RawTable:
+def _to_raw(path: Path, header: list[str], records: list[list[str]], *, first: int) -> RawTable:
     rows: list[list[str | int]] = []
     rejected: list[Rejection] = []
-    for number, fields in enumerate(records, start=2):
+    for number, fields in enumerate(records, start=first):
         if not any(field.strip() for field in fields):
             continue
         while len(fields) > len(header) and not fields[-1].strip():

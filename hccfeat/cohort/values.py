@@ -115,8 +115,31 @@ def parse_value(text: str, variable: Variable) -> Code:
             return str(coding[key]) if key in coding else levels[key]
         message = f"is not one of the codes known ({', '.join(variable.levels)})"
         raise ValueError(message)
-    number = float(coding[key]) if key in coding else parse_number(text) * variable.factor
-    return _checked(number, variable)
+    return _checked(float(coding[key]) if key in coding else _converted(parse_number(text), variable), variable)
+
+
+def conversion(text: str, variable: Variable) -> str:
+    """Say how a number was converted by the rule on other units, or return an empty text.
+
+    Parameters
+    ----------
+    text : str
+        A cell that :func:`parse_value` can read.
+    variable : Variable
+        As the cohort records it.
+    """
+    other = variable.other_unit
+    if other is None or text.strip().lower() in {key.lower() for key in variable.coding}:
+        return ""
+    number = parse_number(text)
+    if number <= other.above:
+        return ""
+    return f"is {number:g}, above {other.above:g}: read as {other.unit}, kept as {number * other.factor:g}"
+
+
+def _converted(number: float, variable: Variable) -> float:
+    other = variable.other_unit
+    return number * (other.factor if other is not None and number > other.above else variable.factor)
 
 
 def _checked(number: float, variable: Variable) -> float:

@@ -2,11 +2,11 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from hccfeat.config import Frozen, SubsetName, parse_toml
+from hccfeat.config import Frozen, MriTrainingRecipe, SubsetName, parse_toml
 from hccfeat.files import sha256_of
 from hccfeat.resources import resource_folder
 from hccfeat.simulation.parameters import Parameters, load_parameters
@@ -119,6 +119,64 @@ class HistologyStudy(Frozen):
     bootstraps: int = Field(ge=100)
 
 
+class Truth(Frozen):
+    """What the grade follows: the simulator's weights, or those of some latents given to K."""
+
+    name: str
+    to_k: tuple[Literal["s", "i"], ...] = ()
+
+
+class DistillationChange(Frozen):
+    """What one sensitivity analysis changes in the stand-in of distillation."""
+
+    name: str
+    training: dict[str, Any] = Field(default_factory=dict)
+    training_patients: int | None = Field(None, ge=2)
+
+
+class DistillationStandIn(Frozen):
+    """Distillation with small networks in place of CMD-Net."""
+
+    replicates: int = Count
+    training_patients: int = Count
+    held_out_patients: int = Count
+    truths: tuple[Truth, ...]
+    features: int = Field(ge=2, description="of each phase; two follow the phase's signals, the rest is noise")
+    hidden: int = Count
+    stream: int = Count
+    group: int = Field(ge=1, description="seeds that are trained at once")
+    training: MriTrainingRecipe
+    sensitivity: tuple[DistillationChange, ...] = ()
+    bootstraps: int = Field(ge=100)
+
+    def changed(self, change: DistillationChange) -> "DistillationStandIn":
+        """The stand-in with one setting changed."""
+        fields = self.model_dump(mode="json")
+        fields["training"] |= change.training
+        fields["training_patients"] = change.training_patients or self.training_patients
+        return type(self).model_validate(fields)
+
+
+class DistillationVolumes(Frozen):
+    """Distillation with CMD-Net on rendered volumes: sizes, and what differs from the recipe."""
+
+    seeds: tuple[int, ...]
+    training_patients: int = Count
+    held_out_patients: int = Count
+    truths: tuple[Truth, ...]
+    recipe: str
+    volumes: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    bootstraps: int = Field(ge=100)
+
+
+class DistillationStudy(Frozen):
+    """The study of distillation."""
+
+    tabular: DistillationStandIn
+    volumes: DistillationVolumes
+
+
 class Settings(Frozen):
     """``evidence.toml``."""
 
@@ -127,6 +185,7 @@ class Settings(Frozen):
     treatment: Treatment
     null: Null
     histology: HistologyStudy
+    distillation: DistillationStudy
 
 
 def load_settings() -> Settings:
@@ -145,7 +204,7 @@ def simulation(patients: int, pi: float, gamma: float, b_az: float | None = None
     if b_az is not None:
         overrides["b_az"] = b_az
     parameters = load_parameters("paper", overrides)
-    size = parameters.sizes.internal.model_copy(update={"patients": patients, "treated": -1})
+    size = parameters.size("internal").model_copy(update={"patients": patients, "treated": -1})
     return parameters.model_copy(update={"sizes": parameters.sizes.model_copy(update={"internal": size})})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hccfeat.errors import InputError
 from hccfeat.evidence.page import Evidence, write_evidence
 
-STUDIES = ("denoising", "treatment", "null", "histology")
+STUDIES = ("denoising", "treatment", "null", "histology", "distillation")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def run_study(study: str, options: Options) -> tuple[Evidence, Path]:
 
     Parameters
     ----------
-    study : {"denoising", "treatment", "null", "histology"}
+    study : {"denoising", "treatment", "null", "histology", "distillation"}
         The function ``run`` of the module of that name takes the options and gives an :class:`Evidence`.
     options : Options
 

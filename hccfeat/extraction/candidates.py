@@ -1,4 +1,4 @@
-"""Who may train an encoder: untreated training patients of the frozen split with both outcomes."""
+"""Who may train: of slides untreated training patients with both outcomes, of MRI exams those with an MVI grade."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +72,43 @@ def training_candidates(
     return candidates.select("patient_id", "relapsed", "os_months", "died"), forbidden
 
 
+def mri_candidates(config: StudyConfig, query: Query, fold: int | None = None) -> tuple[pl.DataFrame, set[str]]:
+    """Choose the patients whose exams may train CMD-Net, and those whose may not.
+
+    Treatment after surgery changes no MVI grade, so the treated train too.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        Names the split and the development cohort.
+    query : callable
+        Of the catalog.
+    fold : int, optional
+        Fold of the frozen split that the network must not see either.
+
+    Returns
+    -------
+    (polars.DataFrame, set of str)
+        ``patient_id`` and ``grade`` of the candidates, sorted by patient, and the held-out patients.
+
+    Raises
+    ------
+    AnalysisError
+        If nobody can train.
+    """
+    frame = query(_GRADES, [split_name(config)])
+    held_out = pl.col("role") == "test"
+    unseen = held_out if fold is None else held_out | (pl.col("fold") == fold).fill_null(False)
+    candidates = frame.filter(~unseen & pl.col("grade").is_not_null())
+    if candidates.is_empty():
+        raise AnalysisError(
+            config.development_cohort,
+            "has no training patients with an MVI grade (column mvi_grade)",
+            "Ingest the grades, or give a trained network with --weights.",
+        )
+    return candidates.select("patient_id", "grade"), set(frame.filter(unseen)["patient_id"])
+
+
 _PATIENTS = """
 SELECT p.patient_id, s.role, s.fold,
        coalesce(p.treatment, 'none') <> 'none' AS treated,
@@ -81,5 +118,11 @@ FROM patient AS p
 JOIN split AS s ON s.patient_id = p.patient_id AND s.split = ?
 LEFT JOIN outcome AS r ON r.patient_id = p.patient_id AND r.outcome = 'recurrence'
 LEFT JOIN outcome AS o ON o.patient_id = p.patient_id AND o.outcome = 'os'
+ORDER BY p.patient_id
+"""
+
+_GRADES = """
+SELECT p.patient_id, s.role, s.fold, p.mvi_grade AS grade
+FROM patient_clinical AS p JOIN split AS s ON s.patient_id = p.patient_id AND s.split = ?
 ORDER BY p.patient_id
 """

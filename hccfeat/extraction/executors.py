@@ -7,12 +7,13 @@ it: so any number of workers gives equal digests, and the cores are kept busy by
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol, TypeVar
 
 from hccfeat.errors import FailureKind
-from hccfeat.extraction.tasks import EmbedTask, Failure, Outcome, embed_image
+from hccfeat.extraction.outcomes import Failure, Outcome
 
 WINDOW_PER_WORKER = 3
 """Tasks handed out ahead per worker: enough to keep it busy, few enough to lose little."""
@@ -21,13 +22,26 @@ MAX_LOSSES = 2
 """An image that takes its worker down this often is set aside."""
 
 
-def run_tasks(tasks: Sequence[EmbedTask], workers: int) -> Iterator[Outcome]:
-    """Embed images and yield each outcome as it comes.
+class Named(Protocol):
+    """What a task is about."""
+
+    @property
+    def image_id(self) -> str:
+        """Key in table ``image``."""
+
+
+Task = TypeVar("Task", bound=Named)
+
+
+def run_tasks(embed: Callable[[Task], Outcome], tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
+    """Embed images or exams and yield each outcome as it comes.
 
     Parameters
     ----------
-    tasks : sequence of EmbedTask
-        In the order to start them.
+    embed : callable
+        A function of a module, so that another process can be told of it; thread-safe.
+    tasks : sequence
+        Picklable, in the order to start them.
     workers : int
         0 runs in this process, one image per core at a time; more start that many processes.
 
@@ -37,12 +51,12 @@ def run_tasks(tasks: Sequence[EmbedTask], workers: int) -> Iterator[Outcome]:
         One per task, in order of completion.
     """
     if workers == 0:
-        yield from _run_threads(tasks, available_cores())
+        yield from _run_threads(embed, tasks, available_cores())
         return
     waiting = list(reversed(tasks))
     losses: Counter[str] = Counter()
     while waiting:
-        yield from _run_pool(waiting, workers, losses)
+        yield from _run_pool(embed, waiting, workers, losses)
 
 
 def available_cores() -> int:
@@ -50,7 +64,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run_threads(tasks: Sequence[EmbedTask], threads: int) -> Iterator[Outcome]:
+def _run_threads(embed: Callable[[Task], Outcome], tasks: Sequence[Task], threads: int) -> Iterator[Outcome]:
     from hccfeat.training.threads import pinned_threads
 
     with pinned_threads(1), ThreadPoolExecutor(threads) as pool:
@@ -58,7 +72,7 @@ def _run_threads(tasks: Sequence[EmbedTask], threads: int) -> Iterator[Outcome]:
         running: set[Future[Outcome]] = set()
         while waiting or running:
             while waiting and len(running) <= threads:
-                running.add(pool.submit(embed_image, waiting.pop()))
+                running.add(pool.submit(embed, waiting.pop()))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
 
@@ -69,16 +83,18 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _run_pool(waiting: list[EmbedTask], workers: int, losses: Counter[str]) -> Iterator[Outcome]:
+def _run_pool(
+    embed: Callable[[Task], Outcome], waiting: list[Task], workers: int, losses: Counter[str]
+) -> Iterator[Outcome]:
     """Run one pool until the work is done or a worker dies; unfinished tasks go back to ``waiting``."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        running: dict[Future[Outcome], EmbedTask] = {}
+        running: dict[Future[Outcome], Task] = {}
         while waiting or running:
             try:
                 while waiting and len(running) < _window(waiting, workers, losses):
                     task = waiting[-1]
-                    running[pool.submit(embed_image, task)] = task
+                    running[pool.submit(embed, task)] = task
                     waiting.pop()
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -90,20 +106,20 @@ def _run_pool(waiting: list[EmbedTask], workers: int, losses: Counter[str]) -> I
                 return
 
 
-def _window(waiting: list[EmbedTask], workers: int, losses: Counter[str]) -> int:
+def _window(waiting: list[Task], workers: int, losses: Counter[str]) -> int:
     """Images once lost run one at a time, so that only the guilty one is blamed."""
-    return 1 if waiting[-1].source.image_id in losses else workers * WINDOW_PER_WORKER
+    return 1 if waiting[-1].image_id in losses else workers * WINDOW_PER_WORKER
 
 
 def _collect_after_loss(
-    running: dict[Future[Outcome], EmbedTask], waiting: list[EmbedTask], losses: Counter[str]
+    running: dict[Future[Outcome], Task], waiting: list[Task], losses: Counter[str]
 ) -> Iterator[Outcome]:
     alone = len(running) == 1
     for future, task in running.items():
         if future.done() and future.exception() is None:
             yield future.result()
             continue
-        image_id = task.source.image_id
+        image_id = task.image_id
         losses[image_id] += 1
         if alone and losses[image_id] >= MAX_LOSSES:
             message = (

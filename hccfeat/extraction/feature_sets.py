@@ -40,6 +40,12 @@ def by_training(study: Path, base: str, training_sha256: str, fold: int | None) 
     return None
 
 
+def by_name(study: Path, name: str) -> FeatureSet | None:
+    """Feature set of this name with version, or None."""
+    rows = query(study, "SELECT * FROM feature_set WHERE feature_set = ?", [name]).to_dicts()
+    return feature_set_from_row(rows[0]) if rows else None
+
+
 def by_identity(study: Path, base: str, sha256: str) -> FeatureSet | None:
     """Feature set with this identity, or None."""
     rows = query(study, "SELECT * FROM feature_set WHERE base = ? AND sha256 = ?", [base, sha256]).to_dicts()

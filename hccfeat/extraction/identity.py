@@ -1,19 +1,35 @@
-"""What makes a feature set the same feature set: encoder, weights, preprocessing, dimension, dtype."""
+"""What makes a feature set the same feature set: network, weights, preprocessing, output, dimension, dtype."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from hccfeat.config import Recipe
+from hccfeat.config import MriRecipe, Recipe
+from hccfeat.errors import InputError
 from hccfeat.files import sha256_of
 
 TRAINING_VERSION = 1
-"""Raised when training changes so that equal inputs give other weights."""
+"""Raised when training on slides changes so that equal inputs give other weights."""
+
+MRI_TRAINING_VERSION = 1
+"""The same for MRI exams."""
+
+AnyRecipe = Recipe | MriRecipe
+
+EMBEDDING = "embedding"
+"""What of a network is stored: what its head is given."""
+
+IMAGE_MODALITY = {"slides": "slide", "mri": "mri"}
+"""Modality of a recipe -> of the images (and feature sets) in the catalog."""
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A row of the catalog's table ``feature_set``."""
+    """A row of the catalog's table ``feature_set``.
+
+    ``output`` is ``embedding``, or for MRI exams also ``z_pre`` or ``z_hbp``: Z of one phase, before the cross
+    attention (P2 equation 5).
+    """
 
     name: str
     base: str
@@ -22,30 +38,64 @@ class FeatureSet:
     sha256: str
     weights_sha256: str
     dim: int
-    recipe: Recipe
+    recipe: AnyRecipe
+    output: str = EMBEDDING
+
+    @property
+    def modality(self) -> str:
+        """``slide`` or ``mri``."""
+        return IMAGE_MODALITY[self.recipe.modality]
+
+    @property
+    def slide_recipe(self) -> Recipe:
+        """Recipe of a feature set of slides.
+
+        Raises
+        ------
+        InputError
+            If it is one of MRI exams.
+        """
+        if isinstance(self.recipe, Recipe):
+            return self.recipe
+        raise InputError(f"feature set {self.name}", "is of MRI exams, not of slides", "Name one of slides.")
+
+    @property
+    def mri_recipe(self) -> MriRecipe:
+        """Recipe of a feature set of MRI exams.
+
+        Raises
+        ------
+        InputError
+            If it is one of slides.
+        """
+        if isinstance(self.recipe, MriRecipe):
+            return self.recipe
+        raise InputError(f"feature set {self.name}", "is of slides, not of MRI exams", "Name one of MRI exams.")
 
 
-def feature_set_sha256(recipe: Recipe, weights_sha256: str, dim: int) -> str:
+def feature_set_sha256(recipe: AnyRecipe, weights_sha256: str, dim: int, output: str = EMBEDDING) -> str:
     """Identity of a feature set.
 
     Parameters
     ----------
-    recipe : Recipe
-        Its preprocessing and encoder count; how the encoder was trained shows in the weights.
+    recipe : Recipe or MriRecipe
+        Its preprocessing and network count; how the network was trained shows in the weights.
     weights_sha256 : str
         Hash of the weights file.
     dim : int
         Length of one vector.
+    output : str
+        What of the network is stored.
     """
-    return sha256_of(
-        {
-            "preprocessing": recipe.preprocessing(),
-            "encoder": recipe.encoder.model_dump(mode="json", exclude={"trunk_weights"}),
-            "weights": weights_sha256,
-            "dim": dim,
-            "dtype": "float32",
-        }
-    )
+    facts: dict[str, Any] = {
+        "preprocessing": recipe.preprocessing(),
+        "weights": weights_sha256,
+        "dim": dim,
+        "dtype": "float32",
+    }
+    if isinstance(recipe, MriRecipe):
+        return sha256_of(facts | {"network": recipe.network.model_dump(mode="json"), "output": output})
+    return sha256_of(facts | {"encoder": recipe.encoder.model_dump(mode="json", exclude={"trunk_weights"})})
 
 
 def training_sha256(recipe: Recipe, images: list[dict[str, Any]], device_kind: str) -> str:
@@ -63,7 +113,19 @@ def training_sha256(recipe: Recipe, images: list[dict[str, Any]], device_kind: s
     )
 
 
-def feature_set_row(feature_set: FeatureSet, *, simulated: bool) -> dict[str, Any]:
+def mri_training_sha256(recipe: MriRecipe, exams: list[dict[str, Any]], device_kind: str) -> str:
+    """Identity of a training on exams, each with its content, grade and clinical items."""
+    return sha256_of(
+        {
+            "version": MRI_TRAINING_VERSION,
+            "recipe": recipe.model_dump(mode="json", exclude={"name", "title", "prognostic"}),
+            "exams": exams,
+            "device": device_kind,
+        }
+    )
+
+
+def feature_set_row(feature_set: FeatureSet, *, encoder: str, simulated: bool) -> dict[str, Any]:
     """Return the row of table ``feature_set``."""
     recipe = feature_set.recipe
     return {
@@ -71,7 +133,7 @@ def feature_set_row(feature_set: FeatureSet, *, simulated: bool) -> dict[str, An
         "base": feature_set.base,
         "version": feature_set.version,
         "sha256": feature_set.sha256,
-        "encoder": recipe.encoder.name,
+        "encoder": encoder,
         "weights_sha256": feature_set.weights_sha256,
         "dim": feature_set.dim,
         "dtype": "float32",
@@ -79,6 +141,8 @@ def feature_set_row(feature_set: FeatureSet, *, simulated: bool) -> dict[str, An
         "preprocessing_sha256": recipe.preprocessing_sha256(),
         "simulated": simulated,
         "fold": feature_set.fold,
+        "modality": feature_set.modality,
+        "output": feature_set.output,
     }
 
 
@@ -92,5 +156,12 @@ def feature_set_from_row(row: dict[str, Any]) -> FeatureSet:
         sha256=row["sha256"],
         weights_sha256=row["weights_sha256"],
         dim=row["dim"],
-        recipe=Recipe.model_validate_json(row["recipe"]),
+        recipe=recipe_from_json(row["recipe"]),
+        output=row.get("output") or EMBEDDING,
     )
+
+
+def recipe_from_json(text: str) -> AnyRecipe:
+    """Recipe of either modality; one of slides does not name its own."""
+    fields = json.loads(text)
+    return MriRecipe.model_validate(fields) if fields.get("modality") == "mri" else Recipe.model_validate(fields)

@@ -1,14 +1,16 @@
-"""``hccfeat ingest``: a cohort's clinical table and images, checked and recorded in one step."""
+"""``hccfeat ingest``: a cohort's clinical table, images and MRI exams, checked and recorded in one step."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 from hccfeat.cohort.dictionary import Dictionary, TableFormat, load_dictionary
+from hccfeat.cohort.exams import find_exams
 from hccfeat.cohort.images import ImageProblem, find_images
 from hccfeat.cohort.ingest import ClinicalTable, validate, write_rejected
 from hccfeat.cohort.readers import read_table
 from hccfeat.errors import InputError, SlideError
+from hccfeat.extraction.exam_intake import inspect_exams
 from hccfeat.progress import progress_bar
 from hccfeat.slides.readers import SUPPORTED_SUFFIXES, inspect
 from hccfeat.store.catalog import query
@@ -16,19 +18,27 @@ from hccfeat.store.committer import Committer
 
 IMAGE_COLUMNS = (
     "image_id", "patient_id", "cohort", "path", "bytes", "mtime_ns", "quick_sha256", "reader", "width", "height",
-    "mpp", "mpp_source", "status", "reason",
+    "mpp", "mpp_source", "status", "reason", "modality",
 )  # fmt: skip
+REPLACED = ("cohort", "patient", "clinical", "outcome", "image", "volume", "rejected_row", "attrition")
+"""Tables whose rows of the cohort a new ingest replaces."""
 
 
 @dataclass
 class IngestSummary:
-    """What ``ingest`` did; ``problems`` are things left out, each with its remedy."""
+    """What ``ingest`` did.
+
+    ``problems`` are things left out, each with its remedy; ``cautions`` are taken but worth a look. ``images`` and
+    ``exams`` count what can be read, an exam with both of its phases.
+    """
 
     cohort: str
     patients: int
     images: int
+    exams: int
     attrition: list[dict[str, Any]]
     problems: list[dict[str, str]] = field(default_factory=list)
+    cautions: list[dict[str, str]] = field(default_factory=list)
     information: list[dict[str, str]] = field(default_factory=list)
     rejected_file: Path | None = None
 
@@ -41,6 +51,8 @@ def ingest(
     table_format: str | None = None,
     slides: Path | None = None,
     manifest: Path | None = None,
+    mri: Path | None = None,
+    mri_manifest: Path | None = None,
 ) -> IngestSummary:
     """Check a cohort against the data catalog and record it; ingesting it again replaces it.
 
@@ -59,6 +71,8 @@ def ingest(
         Instead of what the cohort's description says.
     slides, manifest : Path, optional
         Images and the table that assigns them.
+    mri, mri_manifest : Path, optional
+        MRI exams and the table that assigns them; see :func:`hccfeat.cohort.exams.find_exams`.
 
     Returns
     -------
@@ -81,23 +95,25 @@ def ingest(
     rows, problems = find_images(slides, manifest, cohort, table.patient_ids, SUPPORTED_SUFFIXES)
     problems = [*problems, *_replaced_images(study, cohort, rows)]
     images = _inspect_all(rows, problems)
-    tables = _tables(table, images)
+    found, exam_problems = find_exams(mri, mri_manifest, cohort, table.patient_ids)
+    problems += [*exam_problems, *_names_of_exams(images, {exam.exam_id for exam in found})]
+    exams, volumes = inspect_exams(found, problems)
+    problems += _replaced_images(study, cohort, exams)
+    kept = {exam["image_id"] for exam in exams}
+    tables = _tables(table, images, exams, [volume for volume in volumes if volume["image_id"] in kept])
     with Committer(study) as committer:
         committer.record(
             "ingest",
             cohort,
             tables,
-            replaces={
-                name: {"cohort": cohort}
-                for name in ("cohort", "patient", "clinical", "outcome", "image", "rejected_row", "attrition")
-            },
+            replaces={name: {"cohort": cohort} for name in REPLACED},
             about={
                 "clinical_columns": table.clinical_columns,
                 "clinical_descriptions": _descriptions(dictionary, table),
             },
         )
         committer.publish()
-    return _summary(study, cohort, table, images, problems, tables["attrition"])
+    return _summary(study, table, tables, problems)
 
 
 def _descriptions(dictionary: Dictionary, table: ClinicalTable) -> dict[str, str]:
@@ -125,7 +141,7 @@ def _inspect_all(rows: list[dict[str, Any]], problems: list[ImageProblem]) -> li
     with progress_bar("Opening slides", len(rows)) as advance:
         for row in rows:
             facts: dict[str, Any] = dict.fromkeys(IMAGE_COLUMNS)
-            facts.update({name: value for name, value in row.items() if name in facts})
+            facts.update({name: value for name, value in row.items() if name in facts}, modality="slide")
             try:
                 info = inspect(Path(row["path"]), row["mpp"])
                 facts.update(
@@ -141,7 +157,7 @@ def _inspect_all(rows: list[dict[str, Any]], problems: list[ImageProblem]) -> li
 
 
 def _replaced_images(study: Path, cohort: str, rows: list[dict[str, Any]]) -> list[ImageProblem]:
-    """Refuse other content under the name of an image that has vectors: shards are never overwritten."""
+    """Refuse other content under the name of an image or exam that has vectors: shards are never overwritten."""
     stored = query(
         study,
         "SELECT DISTINCT i.image_id, i.quick_sha256 FROM image AS i JOIN shard AS s USING (image_id) "
@@ -162,37 +178,55 @@ def _replaced_images(study: Path, cohort: str, rows: list[dict[str, Any]]) -> li
     ]
 
 
-def _tables(table: ClinicalTable, images: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    readable = sum(1 for image in images if image["status"] == "ok")
-    pictured = {image["patient_id"] for image in images if image["status"] == "ok"}
-    last = max((row["step_number"] for row in table.attrition), default=0)
-    step = {
-        "cohort": table.cohort["cohort"],
-        "step_number": last + 1,
-        "step": "patients with a readable image",
-        "n": len(pictured),
-        "excluded": len(table.patients) - len(pictured),
-        "reason": "no readable image",
-    }
+def _names_of_exams(images: list[dict[str, Any]], exam_ids: set[str]) -> list[ImageProblem]:
+    """Leave out images that have the name of an exam: names are identities."""
+    same = [row for row in images if row["image_id"] in exam_ids]
+    for row in same:
+        images.remove(row)
+    problem = "has the name of its patient's MRI exam"
+    return [ImageProblem(row["path"], problem, "Rename the image; it is not taken.") for row in same]
+
+
+def _tables(
+    table: ClinicalTable,
+    images: list[dict[str, Any]],
+    exams: list[dict[str, Any]],
+    volumes: list[dict[str, Any]],
+) -> dict[str, list[dict[str, Any]]]:
+    steps = list(table.attrition)
+    for rows, what in ((images, "image"), (exams, "MRI exam")):
+        pictured = {row["patient_id"] for row in rows if row["status"] == "ok"}
+        if rows:
+            last = max((row["step_number"] for row in steps), default=0)
+            step = {
+                "cohort": table.cohort["cohort"],
+                "step_number": last + 1,
+                "step": f"patients with a readable {what}",
+                "n": len(pictured),
+                "excluded": len(table.patients) - len(pictured),
+                "reason": f"no readable {what}",
+            }
+            steps.append(step)
     return {
-        "cohort": [{**table.cohort, "images": readable}],
+        "cohort": [{**table.cohort, "images": _readable(images)}],
         "patient": table.patients,
         "clinical": table.clinical,
         "outcome": table.outcomes,
-        "image": images,
+        "image": [*images, *exams],
+        "volume": volumes,
         "rejected_row": table.rejected,
-        "attrition": [*table.attrition, *([step] if images else [])],
+        "attrition": steps,
     }
 
 
+def _readable(rows: list[dict[str, Any]], modality: str = "slide") -> int:
+    return sum(1 for row in rows if row["status"] == "ok" and row["modality"] == modality)
+
+
 def _summary(
-    study: Path,
-    cohort: str,
-    table: ClinicalTable,
-    images: list[dict[str, Any]],
-    problems: list[ImageProblem],
-    steps: list[dict[str, Any]],
+    study: Path, table: ClinicalTable, tables: dict[str, list[dict[str, Any]]], problems: list[ImageProblem]
 ) -> IngestSummary:
+    cohort = table.cohort["cohort"]
     rejected = [
         {
             "entity": f"{row['source_file']} row {row['row_number']}",
@@ -201,16 +235,24 @@ def _summary(
         }
         for row in table.rejected
     ]
-    listed = {"error": rejected, "info": []}
+    listed: dict[str, list[dict[str, str]]] = {"error": rejected, "caution": [], "info": []}
     for item in problems:
         listed[item.level].append({"entity": item.entity, "problem": item.problem, "remedy": item.remedy})
     path = None
     if listed["error"]:
         path = study / "results" / "ingest" / f"{cohort}-rejected.csv"
         write_rejected(path, [*table.rejected, *(_as_rejected(cohort, p) for p in problems if p.level == "error")])
-    readable = sum(1 for image in images if image["status"] == "ok")
-    attrition = [{name: value for name, value in step.items() if name != "cohort"} for step in steps]
-    return IngestSummary(cohort, len(table.patients), readable, attrition, listed["error"], listed["info"], path)
+    return IngestSummary(
+        cohort=cohort,
+        patients=len(table.patients),
+        images=_readable(tables["image"]),
+        exams=_readable(tables["image"], "mri"),
+        attrition=[{name: step[name] for name in step if name != "cohort"} for step in tables["attrition"]],
+        problems=listed["error"],
+        cautions=listed["caution"],
+        information=listed["info"],
+        rejected_file=path,
+    )
 
 
 def _as_rejected(cohort: str, problem: ImageProblem) -> dict[str, Any]:

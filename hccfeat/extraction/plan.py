@@ -1,5 +1,6 @@
 """What there is to extract: the images of a study, and those a feature set still lacks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,25 @@ from hccfeat.store.catalog import query
 
 @dataclass(frozen=True)
 class Plan:
-    """Work for one feature set: ``todo`` largest file first, ``done`` images already committed."""
+    """Work for one feature set: ``todo`` image ids, largest file first, and ``done``, how many are committed."""
 
     feature_set: str
-    todo: list[Source]
+    todo: list[str]
     done: int
 
 
 def sources(study: Path, cohorts: list[str] | None = None) -> list[Source]:
-    """Every readable image of the study (or of some cohorts), sorted by id."""
+    """Every readable slide or image of the study (or of some cohorts), sorted by id."""
     rows = query(
         study,
         "SELECT image_id, patient_id, cohort, path, mpp, mpp_source, bytes, mtime_ns, quick_sha256 "
-        "FROM image WHERE status = 'ok' ORDER BY image_id",
+        "FROM image WHERE status = 'ok' AND coalesce(modality, 'slide') = 'slide' ORDER BY image_id",
     ).to_dicts()
     return [_source(row) for row in rows if cohorts is None or row["cohort"] in cohorts]
 
 
-def plan(study: Path, feature_set: str, wanted: list[Source]) -> Plan:
-    """Compare the images wanted with the committed shards of a feature set.
+def plan(study: Path, feature_set: str, wanted: Mapping[str, int]) -> Plan:
+    """Compare the images or exams wanted (id -> size in bytes) with the committed shards of a feature set.
 
     An image is done when its shard is committed and the file on disk still has the committed size and
     modification time; anything else is extracted again.
@@ -39,8 +40,7 @@ def plan(study: Path, feature_set: str, wanted: list[Source]) -> Plan:
         [feature_set],
     ).to_dicts()
     done = {row["image_id"] for row in committed if _intact(study, row)}
-    todo = [source for source in wanted if source.image_id not in done]
-    todo.sort(key=lambda source: (-source.bytes, source.image_id))
+    todo = sorted(set(wanted) - done, key=lambda image_id: (-wanted[image_id], image_id))
     return Plan(feature_set, todo, len(wanted) - len(todo))
 
 

@@ -4,10 +4,9 @@
 returns metadata only, so that it runs in this process, in a process pool or on a cluster alike.
 """
 
-import errno
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hccfeat.config import Recipe
-from hccfeat.errors import EntityError, FailureKind, HccfeatError, SlideError
+from hccfeat.errors import FailureKind, HccfeatError, SlideError
+from hccfeat.extraction.outcomes import SHARD_LOCK, Outcome
 from hccfeat.extraction.patch_cache import prepared_image
 from hccfeat.slides.prepare import PreparedImage
-from hccfeat.store.shards import Shard, ShardInfo, write_shard
+from hccfeat.store.shards import Shard, write_shard
 
 if TYPE_CHECKING:
     from hccfeat.models import Encoder
@@ -51,24 +51,10 @@ class EmbedTask:
     recipe: Recipe
     device: str
 
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an image has no shard."""
-
-    image_id: str
-    kind: FailureKind
-    message: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of one task: a published shard, or a failure. ``seconds`` are the shares of the time."""
-
-    image_id: str
-    shard: ShardInfo | None
-    failure: Failure | None
-    seconds: dict[str, float] = field(default_factory=dict)
+    @property
+    def image_id(self) -> str:
+        """Key in table ``image``."""
+        return self.source.image_id
 
 
 def embed_image(task: EmbedTask) -> Outcome:
@@ -96,7 +82,7 @@ def embed_image(task: EmbedTask) -> Outcome:
             module = _encoder(task.recipe.model_dump_json(), task.weights, task.weights_sha256)
         vectors, _ = embed(module, image.patches, device=task.device)
         embedded = time.perf_counter()
-        with _SHARD_LOCK:
+        with SHARD_LOCK:
             info = write_shard(task.study, _shard(task, image, vectors))
         seconds = {
             "prepare": prepared - started,
@@ -105,7 +91,7 @@ def embed_image(task: EmbedTask) -> Outcome:
         }
         return Outcome(source.image_id, info, None, seconds)
     except (HccfeatError, OSError, MemoryError, RuntimeError, ValueError) as error:
-        return Outcome(source.image_id, None, Failure(source.image_id, failure_kind(error), str(error)))
+        return Outcome.failed(source.image_id, error)
 
 
 def check_unchanged(source: Source) -> None:
@@ -134,20 +120,7 @@ def check_unchanged(source: Source) -> None:
         )
 
 
-def failure_kind(error: BaseException) -> FailureKind:
-    """Type an exception as one of the failures that the catalog knows."""
-    if isinstance(error, EntityError):
-        return error.kind
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return FailureKind.OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return FailureKind.DISK_FULL
-    return FailureKind.UNKNOWN
-
-
 _ENCODER_LOCK = threading.Lock()
-_SHARD_LOCK = threading.Lock()
-"""HDF5 knows files by inode: two threads that make and close files at once can meet on one."""
 
 
 @lru_cache(maxsize=1)

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
+
+from hccfeat.errors import ConfigError
 
 PHASES = ("pre", "hbp")
 """Order of the phases in every batch of volumes."""
@@ -23,7 +24,7 @@ class MriOutput(NamedTuple):
     streams : Tensor
         (B, S, D): Z of each phase of the network, before the cross attention (equation 5).
     stage_logits : Tensor or None
-        (B, S, classes): heads of single phases, where a network is trained in stages.
+        (B, S, classes): heads of single phases, where a network has them; each is trained by a loss of its own.
     items : Tensor or None
         (B, C): reconstruction of the standardised clinical items, where the network has that head.
     """
@@ -35,8 +36,39 @@ class MriOutput(NamedTuple):
     items: Tensor | None = None
 
 
+def phases_of(volumes: Tensor, phases: Sequence[str]) -> list[Tensor]:
+    """Split a batch of exams into its phases.
+
+    Parameters
+    ----------
+    volumes : Tensor
+        (B, 2, D, H, W) float, phases in the order of ``PHASES``.
+    phases : sequence of str
+        Which of them.
+
+    Returns
+    -------
+    list of Tensor
+        (B, 1, D, H, W) each.
+
+    Raises
+    ------
+    ConfigError
+        If the batch has another shape.
+    """
+    if volumes.ndim != 5 or volumes.shape[1] != len(PHASES):
+        raise ConfigError(
+            "volumes",
+            f"have shape {tuple(volumes.shape)}, a network of MRI exams takes (n, {len(PHASES)}, z, y, x)",
+            "Give both phases, one channel each.",
+        )
+    return [volumes[:, PHASES.index(phase)].unsqueeze(1) for phase in phases]
+
+
 class MriNetwork(nn.Module, ABC):
     """Base class; subclasses see volumes only, so none of them can be given clinical items by mistake.
+
+    Under autocast only the convolutions run in bfloat16: what follows them, and every output, is float32.
 
     Parameters
     ----------
@@ -49,13 +81,7 @@ class MriNetwork(nn.Module, ABC):
     def __init__(self, *, phases: Sequence[str], embedding_dim: int) -> None:
         super().__init__()
         self.phases = tuple(phases)
-        self.channels_of_phases = tuple(PHASES.index(phase) for phase in phases)
         self.embedding_dim = embedding_dim
-
-    def phase(self, volumes: Tensor, place: int) -> Tensor:
-        """Volumes of the network's phase number ``place``: (B, 2, D, H, W) to (B, 1, D, H, W)."""
-        chosen = volumes[:, self.channels_of_phases[place]].unsqueeze(1)
-        return chosen.contiguous(memory_format=torch.channels_last_3d)
 
     @abstractmethod
     def forward(self, volumes: Tensor) -> MriOutput:

@@ -60,7 +60,10 @@ def collect(study: Path, config: StudyConfig, run: AnalyzeRun) -> StudyReport:
 _COHORTS = """
 SELECT c.cohort, c.title, c.format, c.simulated, c.note,
        (SELECT count(*) FROM patient AS p WHERE p.cohort = c.cohort) AS patients,
-       (SELECT count(*) FROM image AS i WHERE i.cohort = c.cohort AND i.status = 'ok') AS images,
+       (SELECT count(*) FROM image AS i
+        WHERE i.cohort = c.cohort AND i.status = 'ok' AND coalesce(i.modality, 'slide') = 'slide') AS images,
+       (SELECT count(*) FROM image AS i
+        WHERE i.cohort = c.cohort AND i.status = 'ok' AND i.modality = 'mri') AS exams,
        (SELECT count(DISTINCT i.patient_id) FROM image AS i
         WHERE i.cohort = c.cohort AND i.status = 'ok') AS image_patients
 FROM cohort AS c ORDER BY c.cohort
@@ -81,11 +84,13 @@ def _feature_set_facts(study: Path, feature_set: FeatureSet) -> dict[str, Any]:
         "count(*) FILTER (WHERE stain_accepted) AS stain_fits_accepted FROM shard WHERE feature_set = ?",
         [feature_set.name],
     ).to_dicts()[0]
+    row = query(study, "SELECT encoder FROM feature_set WHERE feature_set = ?", [feature_set.name])
     training = json.loads((study / "models" / feature_set.name / "recipe.json").read_text(encoding="utf-8"))
     kept = ("subset", "subset_patients", "considered_patients", "censored_in_subset", "best_epoch", "stopped_epoch")
     return {
         "name": feature_set.name,
-        "encoder": feature_set.recipe.encoder.name,
+        "modality": feature_set.modality,
+        "encoder": row["encoder"][0],
         "dimension": feature_set.dim,
         "weights_sha256": feature_set.weights_sha256,
         "identity_sha256": feature_set.sha256,

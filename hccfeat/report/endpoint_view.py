@@ -19,6 +19,7 @@ from hccfeat.report.formatting import (
     p_value,
     significant,
 )
+from hccfeat.report.modality_view import modality_views
 from hccfeat.report.summary import place_label, places, short_place, summary_table
 from hccfeat.report.tables import Column, table
 
@@ -73,6 +74,7 @@ def endpoint_view(result: EndpointResult, index: int, styles: Mapping[str, int],
         "apparent_forests": _forests(result, key, simulated, apparent=True),
         "hazards": _hazards(result, f"{key}-hazards"),
         "metrics": _metrics(result, f"{key}-metrics"),
+        "modalities": modality_views(result, key, simulated),
         "logistic": [
             {"table": _logistic(terms, name, f"{key}-logistic-{i}")}
             for i, (name, terms) in enumerate(result.logistic.items())
@@ -93,6 +95,8 @@ def _sentence(result: EndpointResult) -> str:
         f"Outcome within {result.horizon_months:g} months"
         if result.horizon_months is not None
         else "Outcome at last follow-up, no horizon"
+        if result.timed
+        else "A finding without a time"
     )
     seen = []
     for split, cohort in places(result):

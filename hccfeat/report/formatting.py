@@ -33,6 +33,8 @@ METRIC_LABELS = {
     "f1": "F1",
     "f1_score": "F1",
     "prevalence": "Prevalence",
+    "brier": "Brier score",
+    "calibration_slope": "Calibration slope",
 }
 MODEL_LABELS = {
     "pps_mlp": "PPS-MLP",
@@ -40,6 +42,7 @@ MODEL_LABELS = {
     "integrated_logistic": "Integrated logistic",
     "xgboost": "XGBoost",
     "mean_colour_logistic": "Mean colour (control)",
+    "mri_mlp": "MRI-MLP",
 }
 METRIC_ORDER = tuple(dict.fromkeys(METRIC_LABELS.values()))
 

@@ -4,8 +4,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hccfeat.analysis.modality_models import RECIPE
 from hccfeat.analysis.results import EndpointResult, StudyReport
-from hccfeat.report.formatting import count, fact_text, flat_facts, joined, metric_label, model_label, public_facts
+from hccfeat.report.formatting import (
+    SPLIT_LABELS,
+    count,
+    fact_text,
+    flat_facts,
+    joined,
+    metric_label,
+    model_label,
+    public_facts,
+)
 
 _LIBRARIES = (
     "hccfeat",
@@ -31,6 +41,7 @@ def methods_text(report: StudyReport) -> list[str]:
         _study(report),
         _features(report),
         *(_endpoint(result) for result in report.endpoints),
+        _modalities(report),
         _statistics(report),
         _software(report.versions),
     ]
@@ -83,6 +94,20 @@ def _endpoint(result: EndpointResult) -> str:
     described = [f"{model_label(model)}{_described(result, model)}" for model in models]
     compared = f" Models: {'; '.join(described)}." if described else ""
     return f"Endpoint {result.label} ({result.endpoint}{horizon}).{rule}{compared}"
+
+
+def _modalities(report: StudyReport) -> str:
+    found = [(result, comparison) for result in report.endpoints for comparison in result.modalities]
+    if not found:
+        return ""
+    notes = " ".join(f"{result.label}, {SPLIT_LABELS[one.split]}: {one.note}." for result, one in found)
+    return (
+        "Modalities were compared by one recipe on the patients who have every modality, fitted in the training "
+        f"patients alone: {RECIPE}. {notes} Differences in AUROC are paired (DeLong), with Holm's adjustment "
+        "within a comparison; the best single modality is the one with the highest AUROC on the judges themselves, "
+        "which works against all together. Encoders have seen the outcomes of the training patients, clinical "
+        "items have not, so that a model fitted on both trusts the images too much."
+    )
 
 
 def _described(result: EndpointResult, model: str) -> str:

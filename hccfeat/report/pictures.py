@@ -20,7 +20,7 @@ GAP_PX = 4
 
 
 def patch_pictures(study: Path, feature_set: FeatureSet, cohorts: list[str]) -> list[tuple[str, bytes]]:
-    """Show how the encoder sees each cohort.
+    """Show how the encoder of slides sees each cohort; a feature set of MRI exams has no patches to show.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def patch_pictures(study: Path, feature_set: FeatureSet, cohorts: list[str]) -> 
         Caption and JPEG: upper row as scanned, lower row normalised. A cohort whose file cannot be read now
         has no picture.
     """
+    if feature_set.modality != "slide":
+        return []
     counts = query(
         study,
         "SELECT image_id FROM shard WHERE feature_set = ? AND patches > 0 ORDER BY patches DESC, image_id",
@@ -49,7 +51,7 @@ def patch_pictures(study: Path, feature_set: FeatureSet, cohorts: list[str]) -> 
         if source is None:
             continue
         try:
-            image = prepared_image(study, source, feature_set.recipe, device="cpu", keep=False)
+            image = prepared_image(study, source, feature_set.slide_recipe, device="cpu", keep=False)
             chosen = np.linspace(0, len(image.coords) - 1, min(PATCHES, len(image.coords))).astype(int)
             side = Level0Px(image.patch_size_level0)
             with open_slide(Path(source.path), source.mpp_override) as slide:

@@ -20,6 +20,10 @@ _GROUP_COLUMNS = (
     *("endpoint", "cohort", "split", "model", "cut", "group", "n", "events", "median_months"),
     *("logrank_chisq", "logrank_p", "note"),
 )
+_MODALITY_COLUMNS = (
+    *("endpoint", "cohort", "split", "model", "reads", "against", "metric", "estimate", "lower", "upper"),
+    *("p", "p_holm", "n", "events", "trained", "trained_events", "left_out", "method"),
+)
 
 
 def cell(value: Any) -> str:
@@ -60,7 +64,8 @@ def twin_files(report: StudyReport) -> dict[str, str]:
     catalog.
     """
     return {
-        "metrics.csv": _dataclass_text(Metric, [m for e in report.endpoints for m in e.metrics]),
+        "metrics.csv": _dataclass_text(Metric, [m for e in report.endpoints for m in e.all_metrics]),
+        "modalities.csv": csv_text(_MODALITY_COLUMNS, (row for e in report.endpoints for row in _modality_rows(e))),
         "hazard_ratios.csv": _dataclass_text(HazardRatio, [h for e in report.endpoints for h in e.hazard_ratios]),
         "attrition.csv": records_text(
             report.attrition, ("cohort", "step_number", "step", "n", "excluded", "reason")
@@ -71,7 +76,7 @@ def twin_files(report: StudyReport) -> dict[str, str]:
         ),
         "cohorts.csv": records_text(
             report.cohorts,
-            ("cohort", "title", "format", "simulated", "patients", "images", "image_patients", "note"),
+            ("cohort", "title", "format", "simulated", "patients", "images", "exams", "image_patients", "note"),
         ),
         "baseline.csv": records_text(report.baseline, ("variable", "level")),
         "curves.csv": csv_text(
@@ -111,6 +116,23 @@ def write_twin(folder: Path, files: dict[str, str]) -> None:
 def _dataclass_text(kind: type[Metric] | type[HazardRatio], rows: Sequence[Metric | HazardRatio]) -> str:
     names = [field.name for field in fields(kind)]
     return csv_text(names, ([getattr(row, name) for name in names] for row in rows))
+
+
+def _modality_rows(result: EndpointResult) -> Iterator[Row]:
+    """Scores of the models of each modality, and their paired differences (``against`` names the other model)."""
+    for found in result.modalities:
+        place = (result.endpoint, found.cohort, found.split)
+        fitted = (found.trained, found.trained_events, found.left_out)
+        for m in found.metrics:
+            yield (
+                *(*place, m.model, found.labels[m.model], None, m.metric, m.estimate, m.lower, m.upper),
+                *(None, None, m.n, m.events, *fitted, m.method),
+            )
+        for g in found.gaps:
+            yield (
+                *(*place, g.model, found.labels[g.model], g.against, "auroc_difference", g.estimate),
+                *(g.lower, g.upper, g.p, g.p_holm, g.n, g.events, *fitted, g.method),
+            )
 
 
 def _curve_rows(result: EndpointResult) -> Iterator[Row]:

@@ -21,6 +21,7 @@ EMBED_LIMIT = 64 * 1024
 MAX_PICTURES = 24
 _FILES = {
     "metrics.csv": "Every metric with its interval, n, events and method",
+    "modalities.csv": "Modalities compared: every score and paired difference",
     "hazard_ratios.csv": "Every hazard ratio with its interval, P, n, events and ties",
     "logistic.csv": "Coefficients of the logistic models",
     "groups.csv": "Risk groups: cut, n, events, medians, log-rank",
@@ -168,14 +169,15 @@ def _cohorts(report: StudyReport) -> Markup:
         Column("kind", "Data"),
         Column("patients", "Patients", "right"),
         Column("images", "Images", "right"),
-        Column("image_patients", "With images", "right", "Patients with at least one image"),
+        Column("exams", "MRI exams", "right"),
+        Column("image_patients", "With images", "right", "Patients with at least one image or exam"),
         Column("note", "Note"),
     ]
     rows = []
     for row in report.cohorts:
         shown = {key: "" if value is None else value for key, value in row.items()}
         shown["kind"] = "simulated" if row.get("simulated") else "real"
-        for key in ("patients", "images", "image_patients"):
+        for key in ("patients", "images", "exams", "image_patients"):
             shown[key] = f"{int(row.get(key) or 0):,}"
         rows.append(shown)
     return table("cohorts-table", columns, rows, caption="Cohorts of the study")

@@ -3,14 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from markupsafe import Markup
 
 from hccfeat.report.tables import Column
-
-if TYPE_CHECKING:
-    from hccfeat.reproduction.context import Context
 
 Level = Literal["plain", "info", "caution", "stop"]
 
@@ -94,10 +91,24 @@ class Item:
     title : str
         What it shows, in a few words.
     build : callable
-        Makes the blocks. May raise :class:`NotRunError`, or an ``HccfeatError`` where the data do not allow it.
+        Makes the blocks from the context of its study. May raise :class:`NotRunError`, or an ``HccfeatError``
+        where the data do not allow it.
+    last : int, optional
+        Last number, where one table covers several entries.
     """
 
     number: int
     where: str
     title: str
-    build: "Callable[[Context], list[Block]]"
+    build: Callable[[Any], list[Block]]
+    last: int | None = None
+
+    @property
+    def numbers(self) -> range:
+        """Every number that it covers."""
+        return range(self.number, (self.last or self.number) + 1)
+
+    @property
+    def label(self) -> str:
+        """Its number or numbers as shown."""
+        return str(self.number) if self.last is None else f"{self.number}–{self.last}"

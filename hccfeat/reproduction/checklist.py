@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from hccfeat.errors import InputError
 from hccfeat.extraction.cells import CellSpec
 from hccfeat.reproduction.blocks import Item
 from hccfeat.reproduction.items import (
@@ -16,16 +15,26 @@ from hccfeat.reproduction.items import (
     sorafenib,
     subsets,
 )
+from hccfeat.reproduction.paper import Paper, pick_items
 
 MODULES = (overview, baseline, subsets, chosen, explanation, prognosis, end_to_end, indicators, sorafenib)
-SECTIONS = (
-    ("Cohorts and preprocessing", range(1, 5)),
-    ("Denoised recurrence labels", range(5, 16)),
-    ("Explanation", range(16, 18)),
-    ("Prognosis", range(18, 25)),
-    ("Against clinical indicators", range(25, 28)),
-    ("Sorafenib", range(28, 34)),
-    ("Supplement", range(34, 46)),
+PAPER = Paper(
+    heading="recurrence study",
+    lead="Every table and figure of paper 1 (CNN-SASM on denoised recurrence labels, BMC Medicine 2025) made from "
+    "this study, beside the values that the paper prints.",
+    simulated="A simulator made the patients, outcomes and images. Differences from the printed values say nothing "
+    "about the method or about a disease.",
+    reduced='Cells that the preset leaves out print "not run in this preset". The numbers show that every step '
+    "runs; they are not the model's performance at full size.",
+    sections=(
+        ("Cohorts and preprocessing", range(1, 5)),
+        ("Denoised recurrence labels", range(5, 16)),
+        ("Explanation", range(16, 18)),
+        ("Prognosis", range(18, 25)),
+        ("Against clinical indicators", range(25, 28)),
+        ("Sorafenib", range(28, 34)),
+        ("Supplement", range(34, 46)),
+    ),
 )
 SUBSET_ITEMS = frozenset({*range(5, 16), 37, 39, 40, 44})
 """Rest on the encoders of folds and subsets."""
@@ -39,30 +48,8 @@ def all_items() -> list[Item]:
 
 
 def chosen_items(only: Sequence[str]) -> list[Item]:
-    """Items by number (``13``) or place (``"Table 2"``); all where none is asked for.
-
-    Raises
-    ------
-    InputError
-        If there is no such item.
-    """
-    items = all_items()
-    if not only:
-        return items
-    found: dict[int, Item] = {}
-    for asked in only:
-        wanted = _plain(asked)
-        hits = [item for item in items if wanted in (str(item.number), _plain(item.where))]
-        if not hits:
-            places = ", ".join(f"{item.number} ({item.where})" for item in items)
-            raise InputError(f"--only {asked}", "is no item", f"Items: {places}.")
-        found |= {item.number: item for item in hits}
-    return [found[number] for number in sorted(found)]
-
-
-def section_of(number: int) -> str:
-    """Part of the paper that an item belongs to."""
-    return next(title for title, numbers in SECTIONS if number in numbers)
+    """Items by number or place; see :func:`hccfeat.reproduction.paper.pick_items`."""
+    return pick_items(all_items(), only)
 
 
 def needed(specs: Sequence[CellSpec], items: Sequence[Item]) -> list[CellSpec]:
@@ -70,7 +57,3 @@ def needed(specs: Sequence[CellSpec], items: Sequence[Item]) -> list[CellSpec]:
     numbers = {item.number for item in items}
     folds, whole = bool(numbers & SUBSET_ITEMS), bool(numbers & END_TO_END_ITEMS)
     return [spec for spec in specs if (whole if spec.part == "whole" else folds)]
-
-
-def _plain(text: str) -> str:
-    return "".join(letter for letter in text.lower() if letter.isalnum())

@@ -15,8 +15,7 @@ from hccfeat.report.tables import Column, table
 from hccfeat.report.twin import records_text, write_twin
 from hccfeat.report.view import BANNER
 from hccfeat.reproduction.blocks import Block, Download, Figure, Note, Picture, Table
-from hccfeat.reproduction.checklist import section_of
-from hccfeat.reproduction.run import BuiltItem, Reproduction
+from hccfeat.reproduction.built import BuiltItem, Reproduction
 
 LEVELS = {"shown": "good", "not run in this preset": "info", "not possible with these data": "caution"}
 
@@ -29,7 +28,7 @@ def write_page(folder: Path, run: Reproduction) -> Path:
     folder : Path
         Made if missing.
     run : Reproduction
-        From :func:`hccfeat.reproduction.run.reproduce`.
+        Of either paper.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def checklist_rows(run: Reproduction) -> list[dict[str, Any]]:
     """One row per item: number, place in the paper, title, status and reason."""
     return [
         {
-            "number": built.item.number,
+            "number": built.item.label,
             "where": built.item.where,
             "title": built.item.title,
             "status": built.status,
@@ -104,8 +103,8 @@ def _render(run: Reproduction, files: dict[str, str]) -> str:
 def _checklist(run: Reproduction) -> Markup:
     link = Markup('<a href="#item-{}">{}</a>')
     rows = [
-        {**row, "number": str(row["number"]), "title": link.format(row["number"], row["title"])}
-        for row in checklist_rows(run)
+        {**row, "title": link.format(built.item.number, row["title"])}
+        for row, built in zip(checklist_rows(run), run.items, strict=True)
     ]
     columns = [
         Column("number", "Item"), Column("where", "In the paper"), Column("title", "What"),
@@ -117,14 +116,14 @@ def _checklist(run: Reproduction) -> Markup:
 def _sections(run: Reproduction, files: dict[str, str]) -> list[dict[str, Any]]:
     sections: dict[str, list[dict[str, Any]]] = {}
     for built in run.items:
-        sections.setdefault(section_of(built.item.number), []).append(_item_view(built, run, files))
+        sections.setdefault(run.paper.section_of(built.item.number), []).append(_item_view(built, run, files))
     return [{"title": title, "entries": entries} for title, entries in sections.items()]
 
 
 def _item_view(built: BuiltItem, run: Reproduction, files: dict[str, str]) -> dict[str, Any]:
     return {
         "id": f"item-{built.item.number}",
-        "number": built.item.number,
+        "number": built.item.label,
         "where": built.item.where,
         "title": built.item.title,
         "status": built.status,
@@ -160,20 +159,6 @@ def _marked(caption: str, run: Reproduction) -> str:
 
 
 def _methods(run: Reproduction) -> list[str]:
-    preset, recipe = run.preset, run.feature_set.recipe
-    training = recipe.training
-    texts = [
-        f"Preset {preset.name} ({preset.title}). The chosen model is {preset.chosen}, feature set "
-        f"{run.feature_set.name}: patches of {recipe.patches.size_px} px at {recipe.patches.target_mpp} um/px, "
-        f"stain normalisation {recipe.stain.method}, trained on the denoised subset {training.subset} of the "
-        "untreated training patients of the frozen split. Held-out and external patients took no part in any "
-        "training.",
-        f"The subset study has one encoder per model, subset and fold ({preset.folds} folds by patient, "
-        f"{100 * preset.test_fraction:.0f} % of the patients held out once); the denoised selection that trains is "
-        "made anew inside each fold. Patch- and image-level intervals resample patients.",
-        "Tests and codings follow docs/methods-recurrence.md and docs/methods-statistics.md. Printed values are "
-        "the paper's; a difference is ours minus the printed value.",
-        "Versions: " + ", ".join(f"{name} {number}" for name, number in sorted(run.versions.items())) + ".",
-    ]
     start = ["All data were simulated; no number here is clinical evidence."] if run.simulated else []
-    return start + texts
+    used = ", ".join(f"{name} {number}" for name, number in sorted(run.versions.items()))
+    return [*start, *run.methods, f"Versions: {used}."]

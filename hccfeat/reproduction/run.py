@@ -1,34 +1,24 @@
 """``hccfeat reproduce``: bring the embeddings and encoders up to date, build every item, write the report."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from hccfeat.analysis.workflow import INPUT_KINDS
 from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import Recipe, StudyConfig
-from hccfeat.errors import HccfeatError, InputError, LeakageError
+from hccfeat.errors import InputError
 from hccfeat.extraction import feature_sets
 from hccfeat.extraction.cells import Cells
 from hccfeat.extraction.identity import FeatureSet
-from hccfeat.extraction.provenance import run_row, versions
+from hccfeat.extraction.provenance import versions
 from hccfeat.extraction.workflow import ExtractOptions, extract
-from hccfeat.files import sha256_of
-from hccfeat.progress import progress_bar
-from hccfeat.reproduction.blocks import Block, Item, NotRunError, Table
-from hccfeat.reproduction.checklist import chosen_items, needed
+from hccfeat.reproduction.built import Reproduction, build_all, identified, record_run
+from hccfeat.reproduction.checklist import PAPER, chosen_items, needed
 from hccfeat.reproduction.context import Context
 from hccfeat.reproduction.presets import Preset, load_preset
 from hccfeat.store.catalog import query
 from hccfeat.store.committer import Committer
-from hccfeat.store.records import read_records
 from hccfeat.training.devices import resolve_device
-
-Status = Literal["shown", "not run in this preset", "not possible with these data"]
-METRIC_COLUMNS = (
-    "endpoint", "cohort", "split", "model", "metric", "estimate", "lower", "upper", "n", "events", "method",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,33 +29,6 @@ class ReproduceRequest:
     only: tuple[str, ...] = ()
     external: str | None = None
     device: str = "auto"
-
-
-@dataclass(frozen=True)
-class BuiltItem:
-    """An item with its blocks, or the reason why there are none."""
-
-    item: Item
-    status: Status
-    blocks: tuple[Block, ...] = ()
-    reason: str = ""
-
-
-@dataclass
-class Reproduction:
-    """A finished reproduction."""
-
-    run_id: str
-    created: str
-    study: str
-    title: str
-    simulated: bool
-    preset: Preset
-    feature_set: FeatureSet
-    external: str | None
-    versions: dict[str, str]
-    settings: dict[str, Any]
-    items: list[BuiltItem] = field(default_factory=list)
 
 
 def reproduce(study: Path, config: StudyConfig, request: ReproduceRequest) -> Reproduction:
@@ -92,7 +55,7 @@ def reproduce(study: Path, config: StudyConfig, request: ReproduceRequest) -> Re
     started = time.time()
     items = chosen_items(request.only)
     device = resolve_device(request.device).type
-    preset = load_preset(_preset_name(request.preset, device), study)
+    preset = load_preset(preset_name(request.preset, device), study)
     external = _external(study, config, request.external)
     recipe = preset.base_recipe(study, config.recipe)
     feature_set = _embedded(study, config, preset, recipe, external, device)
@@ -103,33 +66,13 @@ def reproduce(study: Path, config: StudyConfig, request: ReproduceRequest) -> Re
     simulated = bool(query(study, "SELECT coalesce(bool_or(simulated), false) AS s FROM cohort")["s"][0])
     context = Context(study, config, preset, recipe, feature_set, cells, external, simulated)
     run = _new_run(context, request)
-    with progress_bar("Items", len(items)) as advance:
-        for item in items:
-            run.items.append(build(item, context))
-            advance(note=item.where)
-    _record(study, run, started)
+    build_all(run, items, context)
+    record_run(study, run, started)
     return run
 
 
-def build(item: Item, context: Context) -> BuiltItem:
-    """Build one item; what the preset leaves out or the data do not allow becomes its status.
-
-    Raises
-    ------
-    LeakageError
-        Never turned into a status.
-    """
-    try:
-        return BuiltItem(item, "shown", tuple(item.build(context)))
-    except LeakageError:
-        raise
-    except NotRunError as reason:
-        return BuiltItem(item, "not run in this preset", reason=str(reason))
-    except HccfeatError as error:
-        return BuiltItem(item, "not possible with these data", reason=str(error))
-
-
-def _preset_name(asked: str, device: str) -> str:
+def preset_name(asked: str, device: str) -> str:
+    """Name of a preset; ``auto`` is ``paper`` on a GPU, else ``reduced``."""
     if asked != "auto":
         return asked
     return "paper" if device == "cuda" else "reduced"
@@ -137,7 +80,9 @@ def _preset_name(asked: str, device: str) -> str:
 
 def _external(study: Path, config: StudyConfig, asked: str | None) -> str | None:
     rows = query(
-        study, "SELECT DISTINCT cohort FROM image WHERE cohort <> ? ORDER BY cohort", [config.development_cohort]
+        study,
+        "SELECT DISTINCT cohort FROM image WHERE cohort <> ? AND modality IS DISTINCT FROM 'mri' ORDER BY cohort",
+        [config.development_cohort],
     )
     known = rows["cohort"].to_list()
     if asked is None and len(known) > 1:
@@ -162,7 +107,6 @@ def _embedded(
 
 
 def _new_run(context: Context, request: ReproduceRequest) -> Reproduction:
-    records = [record for record in read_records(context.study) if record.kind in INPUT_KINDS]
     settings = {
         "preset": context.preset.model_dump(mode="json"),
         "only": sorted(request.only),
@@ -170,39 +114,33 @@ def _new_run(context: Context, request: ReproduceRequest) -> Reproduction:
         "feature_set": context.feature_set.name,
         **context.config.model_dump(mode="json", include={"split", "analysis", "development_cohort", "recipe"}),
     }
-    identity = sha256_of([settings, versions(), [record.digest for record in records]])
+    run_id, created = identified(context.study, settings)
     return Reproduction(
-        run_id=f"reproduce-{identity[:12]}",
-        created=max((record.created for record in records), default=""),
+        run_id=run_id,
+        created=created,
         study=context.config.name,
         title=context.config.title or context.config.name,
         simulated=context.simulated,
+        paper=PAPER,
         preset=context.preset,
-        feature_set=context.feature_set,
-        external=context.external,
         versions=versions(),
         settings=settings,
+        methods=_methods(context),
     )
 
 
-def metric_rows(run: Reproduction) -> list[dict[str, Any]]:
-    """Rows of the catalog's table ``metric``: numbers of the items' tables that carry their method."""
-    rows = []
-    for built in run.items:
-        for block in built.blocks:
-            if isinstance(block, Table):
-                rows += [
-                    {name: row.get(name) for name in METRIC_COLUMNS}
-                    for row in block.data
-                    if set(METRIC_COLUMNS) <= set(row) and row["n"] is not None
-                ]
-    return list({tuple(map(str, row.values())): row for row in rows}.values())
-
-
-def _record(study: Path, run: Reproduction, started: float) -> None:
-    with Committer(study) as committer:
-        if not committer.query("SELECT 1 FROM run WHERE run_id = ?", [run.run_id]).is_empty():
-            return
-        row = {**run_row("reproduce", started, run.settings), "run_id": run.run_id}
-        metrics = [{"run_id": run.run_id, **metric} for metric in metric_rows(run)]
-        committer.record("results", run.run_id, {"run": [row], "metric": metrics}, about=run.settings)
+def _methods(context: Context) -> list[str]:
+    preset, recipe = context.preset, context.recipe
+    training = recipe.training
+    return [
+        f"Preset {preset.name} ({preset.title}). The chosen model is {preset.chosen}, feature set "
+        f"{context.feature_set.name}: patches of {recipe.patches.size_px} px at {recipe.patches.target_mpp} um/px, "
+        f"stain normalisation {recipe.stain.method}, trained on the denoised subset {training.subset} of the "
+        "untreated training patients of the frozen split. Held-out and external patients took no part in any "
+        "training.",
+        f"The subset study has one encoder per model, subset and fold ({preset.folds} folds by patient, "
+        f"{100 * preset.test_fraction:.0f} % of the patients held out once); the denoised selection that trains is "
+        "made anew inside each fold. Patch- and image-level intervals resample patients.",
+        "Tests and codings follow docs/methods-recurrence.md and docs/methods-statistics.md. Printed values are "
+        "the paper's; a difference is ours minus the printed value.",
+    ]

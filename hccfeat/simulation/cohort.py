@@ -7,8 +7,10 @@ from scipy.special import expit
 
 from hccfeat.simulation.parameters import ASSIGNMENT_INDICATORS, Parameters, Value
 
-COHORTS = ("internal", "external")
-ID_PREFIX = {"internal": "P", "external": "E"}
+COHORTS = ("internal", "external", "mri")
+"""All cohorts; the place in this tuple is part of the seed of a cohort's random numbers."""
+
+ID_PREFIX = {"internal": "P", "external": "E", "mri": "M"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Cohort:
     ----------
     name : str
     patient_id : str array
-        ``P0001`` ... in the internal cohort, ``E0001`` ... in the external one.
+        ``P0001`` ... in the internal cohort, ``E0001`` ... in the external one, ``M0001`` ... in the MRI cohort.
     aggressiveness : float64
         A.
     treatment_probability : float64
@@ -90,16 +92,16 @@ def simulate_patients(parameters: Parameters, seed: int, cohort: str = "internal
     Parameters
     ----------
     parameters : Parameters
-        ``parameters.size(cohort)`` gives the number of patients. With a fixed number of treated patients, the
+        ``parameters.population(cohort)`` gives the number of patients. With a fixed number of treated patients, the
         first treated and untreated ones of a longer stream are taken until both numbers are reached.
     seed : int
-    cohort : {"internal", "external"}
+    cohort : {"internal", "external", "mri"}
 
     Returns
     -------
     Cohort
     """
-    size = parameters.size(cohort)
+    size = parameters.population(cohort)
     stream = size.patients
     if size.treated > 0:
         share = parameters.treatment.share

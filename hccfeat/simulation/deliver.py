@@ -1,7 +1,7 @@
 """``hccfeat simulate``: a simulated study as the files a hospital would hand over, and its truth beside them."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,30 @@ from hccfeat.progress import Advance, progress_bar
 from hccfeat.simulation.cohort import COHORTS, Cohort, simulate_patients
 from hccfeat.simulation.files import write_csv, write_png, write_pyramid, write_tiff
 from hccfeat.simulation.looks import Look, draw_look
+from hccfeat.simulation.marks import Plan, claim, load_plan
+from hccfeat.simulation.mri.deliver import deliver_exams
+from hccfeat.simulation.mri.oracle import population_ceilings
 from hccfeat.simulation.oracle import oracle, population_ceiling
-from hccfeat.simulation.parameters import Parameters, load_parameters
+from hccfeat.simulation.parameters import Parameters
 from hccfeat.simulation.rendering import Field, enlarged, render
 from hccfeat.simulation.truth import Row, image_row, patch_rows, patient_rows
 
-MARK = "SIMULATED.json"
 CLINICAL_COLUMNS = ("age", "sex", "hbsag", "alt", "afp", "tumour_size", "bclc", "vascular_invasion")
-
-README = """SIMULATED DATA - no patient stands behind any of these files.
-
-Made by `hccfeat simulate` (preset {preset}, seed {seed}) with the parameters of data_catalog/simulation.toml,
-version {version}. See SIMULATED.json for the settings.
-
-internal/clinical.csv   development cohort, one row per patient; times in months
-internal/slides/        fields of tumour cores, PNG and TIFF
-internal/manifest.csv   file, patient_id, mpp (micrometres per pixel)
-external/...            likewise, whole sections as tiled pyramids from another simulated scanner
-truth/                  the latent truth, for tests and evidence studies only: never ingest it
-"""
 
 
 @dataclass(frozen=True)
 class CohortFiles:
-    """Where the files of one cohort lie, and how many there are."""
+    """Where the files of one cohort lie, and how many there are; None where it has no slides or no exams."""
 
     name: str
     clinical: Path
-    slides: Path
-    manifest: Path
     patients: int
-    images: int
+    slides: Path | None = None
+    manifest: Path | None = None
+    images: int = 0
+    mri: Path | None = None
+    mri_manifest: Path | None = None
+    exams: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,10 +44,24 @@ class Delivery:
     """What :func:`simulate` wrote; ``oracle`` is the content of ``truth/oracle.json``."""
 
     folder: Path
-    internal: CohortFiles
-    external: CohortFiles
+    cohorts: dict[str, CohortFiles]
     truth: Path
     oracle: dict[str, Any]
+
+    @property
+    def internal(self) -> CohortFiles:
+        """The development cohort; every preset but ``mri`` has it."""
+        return self.cohorts["internal"]
+
+    @property
+    def external(self) -> CohortFiles:
+        """The validation cohort; every preset but ``mri`` has it."""
+        return self.cohorts["external"]
+
+    @property
+    def exams(self) -> CohortFiles:
+        """The cohort whose patients have MRI exams."""
+        return next(cohort for cohort in self.cohorts.values() if cohort.exams)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class _Truth:
     patients: list[Row] = field(default_factory=list)
     images: list[Row] = field(default_factory=list)
     patches: list[Row] = field(default_factory=list)
+    exams: list[Row] = field(default_factory=list)
+    items: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -83,11 +92,12 @@ def simulate(dest: Path, preset: str, seed: int, overrides: dict[str, float | in
     dest : Path
         New or empty folder, or one that holds this very simulation (then it is written again, which is how a run
         that was killed is completed).
-    preset : {"tiny", "demo", "paper"}
+    preset : {"tiny", "demo", "paper", "mri"}
     seed : int
         0 or larger.
     overrides : dict, optional
-        See :func:`hccfeat.simulation.parameters.load_parameters`.
+        See :func:`hccfeat.simulation.parameters.load_parameters` and
+        :func:`hccfeat.simulation.mri.parameters.load_mri_parameters`.
 
     Raises
     ------
@@ -96,71 +106,78 @@ def simulate(dest: Path, preset: str, seed: int, overrides: dict[str, float | in
     """
     if seed < 0:
         raise InputError("--seed", f"{seed} is negative", "Give 0 or a positive whole number.")
-    parameters = load_parameters(preset, overrides)
-    _claim(dest, parameters, seed, overrides or {})
+    plan = load_plan(preset, seed, overrides or {})
+    parameters = plan.slides
+    claim(dest, plan)
     known = _Truth()
     figures: dict[str, Any] = {"simulated": True, "preset": preset, "seed": seed}
     cohorts: dict[str, CohortFiles] = {}
-    total = sum(parameters.size(name).images for name in COHORTS)
+    total = sum(parameters.size(name).images for name in parameters.slide_cohorts)
+    total += parameters.population(parameters.exam_cohort).patients
     with progress_bar("Rendering images", total) as advance:
         for name in COHORTS:
-            cohorts[name], figures[name] = _deliver_cohort(dest, parameters, seed, name, known, advance)
-    figures["population"] = {f"{count}_images": population_ceiling(parameters, count) for count in (1, 2)}
-    truth = dest / "truth"
-    write_csv(truth / "patients.csv", known.patients)
-    write_csv(truth / "images.csv", known.images)
-    write_csv(truth / "patches.csv", known.patches)
+            if name in parameters.slide_cohorts or name == parameters.exam_cohort:
+                cohorts[name] = _deliver_cohort(dest, plan, name, known, figures, advance)
+    if parameters.slide_cohorts:
+        figures["population"] = {f"{count}_images": population_ceiling(parameters, count) for count in (1, 2)}
+    figures["mri_population"] = population_ceilings(plan.mri)
+    _write_truth(dest / "truth", known, figures)
+    return Delivery(dest, cohorts, dest / "truth", figures)
+
+
+def _write_truth(truth: Path, known: _Truth, figures: dict[str, Any]) -> None:
+    tables = {
+        "patients": known.patients,
+        "images": known.images,
+        "patches": known.patches,
+        "mri": known.exams,
+        "mri_items": known.items,
+    }
+    for name, rows in tables.items():
+        if rows:
+            write_csv(truth / f"{name}.csv", rows)
     write_text_atomically(truth / "oracle.json", json.dumps(figures, indent=1) + "\n")
-    return Delivery(dest, cohorts["internal"], cohorts["external"], truth, figures)
 
 
 def _deliver_cohort(
-    dest: Path, parameters: Parameters, seed: int, name: str, known: _Truth, advance: Advance
-) -> tuple[CohortFiles, dict[str, Any]]:
-    """Write one cohort, add to what is known, and return its files and the oracle's figures."""
+    dest: Path, plan: Plan, name: str, known: _Truth, figures: dict[str, Any], advance: Advance
+) -> CohortFiles:
+    """Write one cohort, add to what is known and to the oracle's figures, and return its files."""
+    parameters, seed = plan.slides, plan.seed
     cohort = simulate_patients(parameters, seed, name)
+    folder = dest / name
+    known.patients.extend(patient_rows(cohort))
+    table = clinical_rows(parameters, cohort, seed)
+    files = CohortFiles(name, folder / "clinical.csv", len(cohort))
+    if name in parameters.slide_cohorts:
+        images, figures[name] = _deliver_slides(dest, plan, cohort, known, advance)
+        files = replace(files, slides=folder / "slides", manifest=folder / "manifest.csv", images=images)
+    if name == parameters.exam_cohort:
+        exams = deliver_exams(folder, plan.mri, cohort, seed, advance)
+        table = [row | further for row, further in zip(table, exams.columns, strict=True)]
+        known.exams.extend(exams.patients)
+        known.items.extend(exams.items)
+        figures["mri"] = {"cohort": name, **exams.oracle}
+        files = replace(files, mri=exams.folder, mri_manifest=exams.manifest, exams=len(cohort))
+    write_csv(files.clinical, table)
+    return files
+
+
+def _deliver_slides(
+    dest: Path, plan: Plan, cohort: Cohort, known: _Truth, advance: Advance
+) -> tuple[int, dict[str, Any]]:
+    """Write the slides of one cohort and their manifest; return their number and the oracle's figures."""
     signals: list[list[float]] = [[] for _ in range(len(cohort))]
     manifest: list[Row] = []
-    for image in plan_images(parameters, cohort, seed):
-        row, grid, line = _deliver_image(dest, parameters, cohort, image, seed)
+    for image in plan_images(plan.slides, cohort, plan.seed):
+        row, grid, line = _deliver_image(dest, plan.slides, cohort, image, plan.seed)
         signals[image.patient].append(row["signal"])
         manifest.append(line)
         known.images.append(row)
         known.patches.extend(grid)
         advance()
-    known.patients.extend(patient_rows(cohort))
-    folder = dest / name
-    write_csv(folder / "clinical.csv", clinical_rows(parameters, cohort, seed))
-    write_csv(folder / "manifest.csv", manifest)
-    files = CohortFiles(
-        name, folder / "clinical.csv", folder / "slides", folder / "manifest.csv", len(cohort), len(manifest)
-    )
-    return files, oracle(cohort, np.array([np.mean(s) if s else np.nan for s in signals]))
-
-
-def _claim(dest: Path, parameters: Parameters, seed: int, overrides: dict[str, float | int]) -> None:
-    """Mark the folder as simulated before anything else is in it."""
-    about = {
-        "simulated": True,
-        "preset": parameters.preset,
-        "seed": seed,
-        "parameters_version": parameters.version,
-        "overrides": dict(sorted(overrides.items())),
-        **parameters.outcomes.model_dump(mode="json"),
-    }
-    text = json.dumps(about, indent=1) + "\n"
-    mark = dest / MARK
-    if dest.exists():
-        if not dest.is_dir():
-            raise InputError(str(dest), "is a file", "Give a new folder.")
-        if mark.is_file():
-            if mark.read_text(encoding="utf-8") != text:
-                raise InputError(str(dest), "holds another simulation", "Give a new folder.")
-        elif any(dest.iterdir()):
-            raise InputError(str(dest), "is not empty", "Give a new or an empty folder.")
-    write_text_atomically(mark, text)
-    readme = README.format(preset=parameters.preset, seed=seed, version=parameters.version)
-    write_text_atomically(dest / "README.txt", readme)
+    write_csv(dest / cohort.name / "manifest.csv", manifest)
+    return len(manifest), oracle(cohort, np.array([np.mean(s) if s else np.nan for s in signals]))
 
 
 def plan_images(parameters: Parameters, cohort: Cohort, seed: int) -> list[PlannedImage]:

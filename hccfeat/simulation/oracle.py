@@ -50,7 +50,7 @@ def oracle(cohort: Cohort, patient_signal: np.ndarray) -> dict[str, Any]:
 
 def population_ceiling(parameters: Parameters, images_per_patient: int) -> dict[str, float | None]:
     """The figures of :func:`oracle` over 100,000 internal patients with equally many images (fixed seed)."""
-    size = parameters.sizes.internal.model_copy(update={"patients": _POPULATION, "treated": -1})
+    size = parameters.size("internal").model_copy(update={"patients": _POPULATION, "treated": -1})
     sizes = parameters.sizes.model_copy(update={"internal": size})
     cohort = simulate_patients(parameters.model_copy(update={"sizes": sizes}), _POPULATION_SEED)
     model = parameters.signal

@@ -129,23 +129,32 @@ class Scanner(Frozen):
     blur_um: float = Field(ge=0)
 
 
-class CohortSize(Frozen):
-    """One cohort of a preset. ``treated`` fixes the number of treated patients; -1 leaves it to chance."""
+class Population(Frozen):
+    """Patients of a cohort. ``treated`` fixes the number of treated ones; -1 leaves it to chance."""
 
     patients: int = Field(ge=1, le=100_000)
-    images: int = Field(ge=1, le=200_000)
     treated: int = Field(-1, ge=-1)
+
+
+class CohortSize(Population):
+    """A cohort with slides."""
+
+    images: int = Field(ge=1, le=200_000)
     width_px: int = Field(ge=64, le=20_000)
     mpp: float = Field(gt=0, le=8)
     render_mpp: float = Field(gt=0, le=8)
 
 
 class Preset(Frozen):
-    """Sizes of one preset; ``patch_um`` is the side of the truth's patch grid."""
+    """Sizes of one preset; ``patch_um`` is the side of the truth's patch grid.
 
-    patch_um: float = Field(gt=0)
-    internal: CohortSize
-    external: CohortSize
+    The exams are those of the cohort ``mri``, or of the internal patients where the preset has no such cohort.
+    """
+
+    patch_um: float = Field(64.0, gt=0)
+    internal: CohortSize | None = None
+    external: CohortSize | None = None
+    mri: Population | None = None
 
 
 class Parameters(Frozen):
@@ -165,8 +174,29 @@ class Parameters(Frozen):
     sizes: Preset
 
     def size(self, cohort: str) -> CohortSize:
-        """Size of cohort ``internal`` or ``external``."""
-        return {"internal": self.sizes.internal, "external": self.sizes.external}[cohort]
+        """Size of cohort ``internal`` or ``external``, with its slides."""
+        size = {"internal": self.sizes.internal, "external": self.sizes.external}[cohort]
+        if size is None:
+            raise InputError(f"preset {self.preset}", f"has no cohort {cohort}", "Use tiny, demo or paper.")
+        return size
+
+    def population(self, cohort: str) -> Population:
+        """Patients of any cohort."""
+        if cohort != "mri":
+            return self.size(cohort)
+        if self.sizes.mri is None:
+            raise InputError(f"preset {self.preset}", "has no cohort mri", "Use paper or mri.")
+        return self.sizes.mri
+
+    @property
+    def slide_cohorts(self) -> tuple[str, ...]:
+        """Names of the preset's cohorts with slides."""
+        return tuple(name for name in ("internal", "external") if getattr(self.sizes, name) is not None)
+
+    @property
+    def exam_cohort(self) -> str:
+        """Name of the cohort whose patients have MRI exams."""
+        return "internal" if self.sizes.mri is None else "mri"
 
 
 class ParameterFile(Frozen):
@@ -190,6 +220,7 @@ _OVERRIDES = {
     "patients": ("internal", "patients"),
     "images": ("internal", "images"),
     "external_patients": ("external", "patients"),
+    "mri_patients": ("mri", "patients"),
     "width_px": ("internal", "width_px"),
 }
 
@@ -204,9 +235,10 @@ def load_parameters(preset: str, overrides: dict[str, float | int] | None = None
 
     Parameters
     ----------
-    preset : {"tiny", "demo", "paper"}
+    preset : {"tiny", "demo", "paper", "mri"}
     overrides : dict, optional
-        ``pi``, ``gamma``, ``b_z``, ``b_az``, ``patients``, ``images``, ``external_patients``, ``width_px``.
+        ``pi``, ``gamma``, ``b_z``, ``b_az``, ``patients``, ``images``, ``external_patients``, ``mri_patients``,
+        ``width_px``.
         Another number of internal patients keeps the preset's images per patient and, where the preset fixes
         the number of treated patients, leaves that to chance.
 
@@ -235,6 +267,9 @@ def _apply(content: dict[str, Any], overrides: dict[str, float | int]) -> None:
     for name in overrides:
         if name not in _OVERRIDES:
             raise InputError(f"override {name}", "is unknown", f"Use one of {', '.join(sorted(_OVERRIDES))}.")
+        cohort = _OVERRIDES[name][0]
+        if cohort != "outcomes" and content["sizes"][cohort] is None:
+            raise InputError(f"override {name}", f"is of cohort {cohort}, which this preset lacks", "Leave it out.")
     for cohort, name in (("internal", "patients"), ("external", "external_patients")):
         size = content["sizes"][cohort]
         if name in overrides:

@@ -224,7 +224,7 @@ def remove_leftovers(study: Path) -> None:
     old = time.time() - _STALE_SECONDS
     for path in own:
         path.unlink(missing_ok=True)
-    for path in (study / "features").glob("*/*/.*.tmp"):
+    for path in [*(study / "features").glob("*/*/.*.tmp"), *(study / ".hccfeat").glob("*/*/*/.*.tmp")]:
         with suppress(FileNotFoundError):
             if path.stat().st_mtime < old:
                 path.unlink()

@@ -10,7 +10,6 @@ from polars.io.plugins import register_io_source
 
 from hccfeat.errors import StoreError
 from hccfeat.store.catalog import query
-from hccfeat.store.schema import PLACEHOLDER_DIM
 
 COLUMNS = ("image_id", "x", "y", "vector")
 _BATCH_ROWS = 16_384
@@ -66,9 +65,9 @@ def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None 
     return register_io_source(source, schema=schema, validate_schema=True, is_pure=True)
 
 
-def no_patches() -> pl.LazyFrame:
-    """The scan of a study without feature sets: no rows, vectors of P1's length."""
-    return pl.LazyFrame(schema=_schema(PLACEHOLDER_DIM))
+def no_patches(dim: int) -> pl.LazyFrame:
+    """The scan of a feature set that does not exist yet: no rows, vectors of length ``dim``."""
+    return pl.LazyFrame(schema=_schema(dim))
 
 
 def _schema(dim: int) -> dict[str, pl.DataType]:

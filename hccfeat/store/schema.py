@@ -20,6 +20,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "clinical": ("patient_id",),
     "outcome": ("patient_id", "outcome"),
     "image": ("image_id",),
+    "volume": ("image_id", "phase"),
     "attrition": ("cohort", "step_number"),
     "split": ("split", "patient_id"),
     "feature_set": ("feature_set",),
@@ -44,14 +45,15 @@ USUAL_VARIABLES = {
     "tumour_size": "DOUBLE",
     "bclc": "VARCHAR",
     "vascular_invasion": "BOOLEAN",
+    "mvi_grade": "VARCHAR",
 }
 """Clinical columns that view ``patient_clinical`` always has, so that a worked query runs on every study."""
 
 OUTCOMES = ("recurrence", "os", "dss", "dfi", "pfi")
 """Values of ``outcome.outcome`` that view ``patient_outcome`` shows side by side."""
 
-PLACEHOLDER_DIM = 128
-"""Length of vectors where there is no feature set yet: P1's."""
+PLACEHOLDER_DIMS = {"pps": 128, "mri": 1024}
+"""Feature sets that queries may name before they exist, with the papers' lengths of their vectors."""
 
 _COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -181,13 +183,12 @@ def _newest_vectors(
                 "patient": f'"{patient_table(feature_set)}"',
             }
         )
-    if not any(view["base"] == "pps" for view in views):
-        views.append(_no_vectors("pps"))
-    return views
+    present = {view["base"] for view in views}
+    return views + [_no_vectors(base, dim) for base, dim in PLACEHOLDER_DIMS.items() if base not in present]
 
 
-def _no_vectors(base: str) -> dict[str, str]:
-    vector = f"NULL::FLOAT[{PLACEHOLDER_DIM}]"
+def _no_vectors(base: str, dim: int) -> dict[str, str]:
+    vector = f"NULL::FLOAT[{dim}]"
     common = "NULL::VARCHAR AS patient_id, NULL::VARCHAR AS cohort, NULL::BIGINT AS patches"
     return {
         "base": base,

@@ -15,6 +15,7 @@ from hccfeat.resources import resource_folder
 from hccfeat.store.catalog import open_catalog
 from hccfeat.store.names import safe_name
 from hccfeat.store.scan import no_patches, scan_patches
+from hccfeat.store.schema import PLACEHOLDER_DIMS
 
 _READS_ONLY = (
     "The session is read-only: use SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN."
@@ -137,8 +138,9 @@ def _register_patches(connection: duckdb.DuckDBPyConnection, study: Path, statem
     for name, feature_set in tables.items():
         if f"patch_{safe_name(name)}" in text:
             connection.register(f"patch_{safe_name(name)}", scan_patches(study, feature_set))
-    if "pps" not in tables:
-        connection.register("patch_pps", no_patches())
+    for base, dim in PLACEHOLDER_DIMS.items():
+        if base not in tables:
+            connection.register(f"patch_{base}", no_patches(dim))
 
 
 @contextmanager

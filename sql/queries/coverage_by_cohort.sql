@@ -1,8 +1,10 @@
 -- How much of each cohort does each feature set cover?
--- Cohorts without images are listed too, with a NULL feature set.
+-- A feature set counts images of its own modality: slides or MRI exams. Cohorts without any are listed too, with
+-- a NULL feature set.
 SELECT
     c.cohort,
     v.feature_set,
+    v.modality,
     count_patients.patients,
     coalesce(v.images, 0)                              AS images,
     coalesce(v.embedded, 0)                            AS embedded,

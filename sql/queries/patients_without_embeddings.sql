@@ -1,4 +1,4 @@
--- Which patients have no embedding in the newest feature set, and why?
+-- Which patients have no embedding of their slides in the newest feature set, and why?
 SELECT
     p.patient_id,
     count(i.image_id)                                  AS images,
@@ -12,7 +12,7 @@ SELECT
         ELSE 'not extracted yet'
     END                                                AS reason
 FROM patient AS p
-LEFT JOIN image AS i ON i.patient_id = p.patient_id
+LEFT JOIN image AS i ON i.patient_id = p.patient_id AND coalesce(i.modality, 'slide') = 'slide'
 LEFT JOIN newest_feature_set AS f ON f.base = 'pps'
 LEFT JOIN shard AS s ON s.image_id = i.image_id AND s.feature_set = f.feature_set
 LEFT JOIN extraction_failure AS e ON e.image_id = i.image_id AND e.feature_set = f.feature_set

@@ -15,5 +15,6 @@ SELECT
     round(avg(s.stain_e_b) FILTER (WHERE s.stain_accepted), 3) AS e_blue
 FROM shard AS s
 JOIN image AS i ON i.image_id = s.image_id
+WHERE coalesce(i.modality, 'slide') = 'slide'
 GROUP BY ALL
 ORDER BY ALL;

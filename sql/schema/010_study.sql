@@ -56,15 +56,72 @@ CREATE TABLE image (
     mpp          DOUBLE,
     mpp_source   VARCHAR,
     status       VARCHAR,
-    reason       VARCHAR
+    reason       VARCHAR,
+    modality     VARCHAR
 );
-COMMENT ON TABLE image IS 'Slides and images that were found. Key: image_id';
-COMMENT ON COLUMN image.image_id IS '<cohort>/<file stem>';
-COMMENT ON COLUMN image.quick_sha256 IS 'hash of size, first and last MiB of the file';
+COMMENT ON TABLE image IS 'Slides, images and MRI exams that were found. Key: image_id';
+COMMENT ON COLUMN image.image_id IS '<cohort>/<file stem>; of an MRI exam <cohort>/<id in the clinical table>-mri';
+COMMENT ON COLUMN image.path IS 'NULL for an MRI exam: table volume has its paths';
+COMMENT ON COLUMN image.quick_sha256 IS 'hash of size, first and last MiB of the file; of an exam, of its volumes'' hashes';
 COMMENT ON COLUMN image.width IS 'pixels of level 0';
 COMMENT ON COLUMN image.height IS 'pixels of level 0';
 COMMENT ON COLUMN image.mpp IS 'micrometres per pixel of level 0';
-COMMENT ON COLUMN image.status IS 'ok, or the kind of failure; reason says more';
+COMMENT ON COLUMN image.status IS 'ok, or the kind of failure; reason says more. An exam is ok if both of its phases are';
+COMMENT ON COLUMN image.modality IS 'slide or mri; NULL in records of older versions means slide';
+
+CREATE TABLE volume (
+    image_id       VARCHAR NOT NULL,
+    cohort         VARCHAR NOT NULL,
+    phase          VARCHAR NOT NULL,
+    path           VARCHAR,
+    lesion_mask    VARCHAR,
+    lesion_box     VARCHAR,
+    liver_mask     VARCHAR,
+    liver_label    BIGINT,
+    format         VARCHAR,
+    bytes          BIGINT,
+    mtime_ns       BIGINT,
+    quick_sha256   VARCHAR,
+    nx             BIGINT,
+    ny             BIGINT,
+    nz             BIGINT,
+    spacing_x_mm   DOUBLE,
+    spacing_y_mm   DOUBLE,
+    spacing_z_mm   DOUBLE,
+    intensity_low  DOUBLE,
+    intensity_high DOUBLE,
+    slices         BIGINT,
+    missing_slices BIGINT,
+    phase_order    VARCHAR,
+    status         VARCHAR,
+    reason         VARCHAR
+);
+COMMENT ON TABLE volume IS 'Volumes of MRI exams with what reading them once told. Key: image_id, phase';
+COMMENT ON COLUMN volume.image_id IS 'the exam: a row of table image with modality mri';
+COMMENT ON COLUMN volume.cohort IS 'cohort of the exam';
+COMMENT ON COLUMN volume.phase IS 'pre (before contrast) or hbp (hepatobiliary)';
+COMMENT ON COLUMN volume.path IS 'file, or folder of DICOM slices (whose names are not stored)';
+COMMENT ON COLUMN volume.lesion_mask IS 'file of a mask of the lesion on the grid of the volume';
+COMMENT ON COLUMN volume.lesion_box IS 'x0 y0 z0 x1 y1 z1, voxels of the file';
+COMMENT ON COLUMN volume.liver_mask IS 'file of a mask of the liver on the grid of the volume';
+COMMENT ON COLUMN volume.liver_label IS 'value of the liver in that mask; NULL = every value above 0.5';
+COMMENT ON COLUMN volume.format IS 'nifti, dicom series or dicom enhanced';
+COMMENT ON COLUMN volume.bytes IS 'of all files of the volume and its masks';
+COMMENT ON COLUMN volume.mtime_ns IS 'newest modification time of these files, ns since 1970';
+COMMENT ON COLUMN volume.quick_sha256 IS 'hash of the files of the volume and its masks (sizes, first and last MiB), box and label';
+COMMENT ON COLUMN volume.nx IS 'voxels along the first axis of the file';
+COMMENT ON COLUMN volume.ny IS 'voxels along the second axis of the file';
+COMMENT ON COLUMN volume.nz IS 'voxels along the third axis of the file';
+COMMENT ON COLUMN volume.spacing_x_mm IS 'millimetres per voxel along the first axis';
+COMMENT ON COLUMN volume.spacing_y_mm IS 'millimetres per voxel along the second axis';
+COMMENT ON COLUMN volume.spacing_z_mm IS 'millimetres per voxel along the third axis';
+COMMENT ON COLUMN volume.intensity_low IS '1st percentile of the voxels that are not 0';
+COMMENT ON COLUMN volume.intensity_high IS '99th percentile of the voxels that are not 0';
+COMMENT ON COLUMN volume.slices IS 'slices found';
+COMMENT ON COLUMN volume.missing_slices IS 'slices that are missing between the first and the last';
+COMMENT ON COLUMN volume.phase_order IS 'of the exam: pre before hbp, hbp before pre, or not recorded';
+COMMENT ON COLUMN volume.status IS 'ok, or the kind of failure';
+COMMENT ON COLUMN volume.reason IS 'what is wrong with the volume and what to do; empty if it is ok';
 
 CREATE TABLE rejected_row (
     cohort      VARCHAR NOT NULL,

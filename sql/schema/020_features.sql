@@ -12,12 +12,16 @@ CREATE TABLE feature_set (
     recipe               JSON,
     preprocessing_sha256 VARCHAR,
     simulated            BOOLEAN,
-    fold                 BIGINT
+    fold                 BIGINT,
+    modality             VARCHAR,
+    output               VARCHAR
 );
 COMMENT ON TABLE feature_set IS 'An encoder with its weights and preprocessing. Key: feature_set';
 COMMENT ON COLUMN feature_set.feature_set IS 'name with version, such as pps-1';
-COMMENT ON COLUMN feature_set.sha256 IS 'identity: hash of encoder, weights, preprocessing, dimension and dtype';
+COMMENT ON COLUMN feature_set.sha256 IS 'identity: hash of encoder, weights, preprocessing, output, dimension and dtype';
 COMMENT ON COLUMN feature_set.fold IS 'outer fold whose patients the encoder has not seen; NULL outside cross-validation';
+COMMENT ON COLUMN feature_set.modality IS 'slide or mri; NULL in records of older versions means slide';
+COMMENT ON COLUMN feature_set.output IS 'what of the network is stored: embedding, or z_pre or z_hbp (one phase of an exam); NULL means embedding';
 
 CREATE TABLE feature_set_patient (
     feature_set VARCHAR NOT NULL,
@@ -58,7 +62,7 @@ CREATE TABLE shard (
 COMMENT ON TABLE shard IS 'Committed shards: one HDF5 file per image and feature set. Key: feature_set, image_id';
 COMMENT ON COLUMN shard.path IS 'relative to the study folder';
 COMMENT ON COLUMN shard.digest IS 'SHA-256 over the image id and every array; hccfeat verify recomputes it';
-COMMENT ON COLUMN shard.patches IS 'usable patches, one vector each';
+COMMENT ON COLUMN shard.patches IS 'usable patches, one vector each; an MRI exam counts as one';
 COMMENT ON COLUMN shard.skipped IS 'candidate patches without a vector; the columns skipped_* count them by reason';
 COMMENT ON COLUMN shard.status IS 'ok or excluded (the whole image; reason says why)';
 COMMENT ON COLUMN shard.stain_h_r IS 'haematoxylin unit optical-density vector, red';

@@ -1,8 +1,9 @@
--- How much of each cohort a feature set covers.
+-- How much of each cohort a feature set covers, among the images of its modality.
 CREATE OR REPLACE VIEW coverage AS
 SELECT
     i.cohort,
     f.feature_set,
+    coalesce(f.modality, 'slide')                                         AS modality,
     count(*)                                                              AS images,
     count(s.image_id) FILTER (WHERE s.patches > 0)                        AS embedded,
     count(s.image_id) FILTER (WHERE s.patches = 0)                        AS excluded,
@@ -10,7 +11,7 @@ SELECT
     count(*) FILTER (WHERE s.image_id IS NULL AND e.image_id IS NULL)     AS missing,
     coalesce(sum(s.patches), 0)                                           AS patches
 FROM image AS i
-CROSS JOIN feature_set AS f
+JOIN feature_set AS f ON coalesce(f.modality, 'slide') = coalesce(i.modality, 'slide')
 LEFT JOIN shard AS s ON s.image_id = i.image_id AND s.feature_set = f.feature_set
 LEFT JOIN extraction_failure AS e ON e.image_id = i.image_id AND e.feature_set = f.feature_set
-GROUP BY i.cohort, f.feature_set;
+GROUP BY i.cohort, f.feature_set, coalesce(f.modality, 'slide');

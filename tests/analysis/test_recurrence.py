@@ -338,3 +338,49 @@ def test_li2014_logistic_model_and_its_apparent_auroc_equal_r(
     assert close(row.upper, upper)
     assert {item.split for item in result.metrics} == {"apparent"}
     assert any("no images" in notice.title for notice in result.notices)
+
+
+def as_finding(data: EndpointData) -> EndpointData:
+    """The same labels without any time."""
+    gone = data.patients.with_columns(
+        time=pl.lit(None, dtype=pl.Float64), event=pl.lit(None, dtype=pl.Boolean), treated=pl.lit(False)
+    )
+    return EndpointData(**(vars(data) | {"patients": gone, "timed": False, "horizon_months": None}))
+
+
+def test_a_finding_without_time_has_no_survival_analysis(
+    study: Study, quick: type, settings: AnalysisConfig
+) -> None:
+    result = analyse(as_finding(study()), settings, fit_images=quick)
+    assert {row.metric for row in result.metrics} == METRICS - {"c_index"}
+    assert {row.split for row in result.metrics} == {"apparent", "held_out", "external"}
+    assert result.hazard_ratios == result.groups == []
+    assert [notice.title for notice in result.notices].count("No survival analysis") == 1
+    assert not any("withheld" in notice.title for notice in result.notices)
+    assert result.artefacts
+
+
+def test_a_described_cohort_with_a_finding_has_its_clinical_model(study: Study, settings: AnalysisConfig) -> None:
+    data = as_finding(study(images=False))
+    everyone = EndpointData(**(vars(data) | {"patients": data.patients.with_columns(role=pl.lit("all"))}))
+    result = analyse(everyone, settings)
+    assert {row.model for row in result.metrics} == {"clinical_logistic"}
+    assert result.logistic
+    assert result.hazard_ratios == []
+    nobody = data.patients.with_columns(role=pl.lit("all"), y=pl.lit(0, pl.Int8))
+    with pytest.raises(AnalysisError, match="no events"):
+        analyse(EndpointData(**(vars(data) | {"patients": nobody})), settings)
+
+
+def test_images_of_exams_name_their_model(study: Study, quick: type, settings: AnalysisConfig) -> None:
+    data = study()
+    assert data.images is not None
+    exams = EndpointData(
+        **(vars(data) | {"modality": "mri", "images": data.images.drop("mean_red", "mean_green", "mean_blue")})
+    )
+    result = analyse(exams, settings, fit_images=quick)
+    assert {row.model for row in result.metrics} == MODELS - {"pps_mlp", "mean_colour_logistic"} | {"mri_mlp"}
+    described = {row.model: row.method for row in result.metrics}
+    assert "MRI embedding" in described["mri_mlp"]
+    assert not any("PPS" in method for method in described.values())
+    assert list(result.artefacts) == ["mri_mlp"]

@@ -126,3 +126,26 @@ def test_doctor_finds_the_installation_sound(capsys: pytest.CaptureFixture[str])
     checks = {check["what"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["torch"]["state"] == "fine"
     assert checks["resources"]["state"] == "fine"
+
+
+def test_a_study_of_mri_exams_alone_can_be_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hccfeat.study import open_study
+    from tests.extraction.exam_files import clinical_table, write_exams
+
+    patients = ["P1", "P2", "P3"]
+    clinical_table(tmp_path / "clinical.csv", patients)
+    write_exams(tmp_path / "mri", patients)
+    study = str(tmp_path / "study")
+    assert main(["init", "--study", study, "--cohort", "liver", "--mri-recipe", "mri-tiny"]) == 0
+    config = open_study(study).config
+    assert (config.development_cohort, config.mri_recipe, config.recipe) == ("liver", "mri-tiny", "paper")
+    ingest = ["ingest", "--study", study, "--cohort", "liver", "--clinical", str(tmp_path / "clinical.csv")]
+    assert main([*ingest, "--mri", str(tmp_path / "mri")]) == 0
+    assert "3 patients, 0 images, 3 MRI exams." in capsys.readouterr().out
+    (tmp_path / "mri" / "P2" / "HBP.nii.gz").unlink()
+    assert main([*ingest, "--mri", str(tmp_path / "mri"), "--json"]) == 3
+    summary = json.loads(capsys.readouterr().out)
+    assert [item["problem"] for item in summary["problems"]] == ["phase HBP is missing"]
+    assert main(["init", "--study", str(tmp_path / "b"), "--mri-recipe", "tiny"]) == 1
+    assert main(["init", "--study", str(tmp_path / "c"), "--cohort", "Not A Slug"]) == 1
+    assert not (tmp_path / "c").exists()

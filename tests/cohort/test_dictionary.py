@@ -10,9 +10,11 @@ from hccfeat.errors import ConfigError, InputError
 def test_the_shipped_catalog_loads():
     dictionary = load_dictionary()
     assert dictionary.indicators == ("hbsag", "alt", "afp", "tumour_size", "bclc", "vascular_invasion")
-    assert set(dictionary.cohorts) == {"internal", "external", "li2014", "tcga-gdc", "tcga-cdr"}
+    assert set(dictionary.cohorts) == {
+        "internal", "external", "mri", "li2014", "tcga-gdc", "tcga-cdr", "uci-hcc",
+    }  # fmt: skip
     horizons = {name: endpoint.horizon_months for name, endpoint in dictionary.endpoints.items()}
-    assert horizons == {"1y": 12.0, "2y": 24.0, "final": None}
+    assert horizons == {"1y": 12.0, "2y": 24.0, "final": None, "mvi": None}
     for description in dictionary.cohorts.values():
         dictionary.recorded(description)
 
@@ -119,3 +121,23 @@ def test_an_outcome_is_read_or_copied_not_both():
         OutcomeMap(event="e", time="t", same_as="pfi")
     with pytest.raises(ValidationError):
         OutcomeMap(event="e")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('positive = ["M3"]', "calls M3 positive, no level of mvi_grade"),
+        ('positive = ["M1"]\nwithout = ["nothing"]', "lacks: nothing"),
+    ],
+)
+def test_an_endpoint_of_an_unknown_level_or_variable_is_refused(tmp_path, line, problem):
+    folder = tmp_path / "data_catalog" / "endpoints"
+    folder.mkdir(parents=True)
+    (folder / "own.toml").write_text(f'label = "own"\nvariable = "mvi_grade"\nexclusion = "none"\n{line}\n')
+    with pytest.raises(ConfigError, match=problem):
+        load_dictionary(tmp_path).endpoint("own")
+
+
+def test_a_header_names_each_column_once():
+    with pytest.raises(ValidationError, match="names every column once"):
+        CohortDescription(header=("a", "a"))

@@ -2,7 +2,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from hccfeat.cohort.descriptions import Endpoint
 from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.endpoints import (
     CENSORED_BEFORE,
@@ -10,6 +12,7 @@ from hccfeat.cohort.endpoints import (
     NO_OUTCOME,
     SHORT_FOLLOW_UP,
     label,
+    label_by_variable,
     literal_follow_up_exclusions,
 )
 
@@ -109,3 +112,34 @@ def test_y_is_null_exactly_when_a_reason_is_given(patients, endpoint, minimum):
     assert (labelled["y"].cast(pl.Boolean) == labelled["event"]).all()
     horizon = ENDPOINTS[endpoint].horizon_months
     assert horizon is None or not (labels["time"] > horizon).any()
+
+
+def test_a_grade_is_an_endpoint_without_time():
+    values = pl.DataFrame({"patient_id": ["b", "a", "d", "c"], "value": ["M1", "M0", None, "M2"]})
+    labels = label_by_variable(ENDPOINTS["mvi"], values)
+    assert labels["patient_id"].to_list() == ["a", "b", "c", "d"]
+    assert labels["y"].to_list() == [0, 1, 1, None]
+    assert labels["excluded"].to_list() == [None, None, None, "mvi_grade not recorded"]
+    assert labels.schema == label(ENDPOINTS["1y"], outcomes(p=(6.0, True, 40.0, False))).schema
+    assert labels["time"].null_count() == labels["event"].null_count() == 4
+
+
+def test_a_flag_can_be_an_endpoint_too():
+    endpoint = Endpoint(label="died", variable="survived_1y", positive=[False], exclusion="none")
+    values = pl.DataFrame({"patient_id": ["a", "b", "c"], "value": [True, False, None]})
+    assert label_by_variable(endpoint, values)["y"].to_list() == [0, 1, None]
+
+
+def test_what_gives_the_answer_away_is_hidden():
+    assert ENDPOINTS["mvi"].hidden == {"mvi_grade", "vascular_invasion"}
+    assert not ENDPOINTS["mvi"].timed
+    assert ENDPOINTS["1y"].hidden == set()
+    assert ENDPOINTS["1y"].timed
+
+
+@pytest.mark.parametrize(
+    "facts", [{"variable": "sex"}, {"positive": ["M1"]}, {"variable": "a", "positive": [1], "horizon_months": 12}]
+)
+def test_half_an_endpoint_is_refused(facts):
+    with pytest.raises(ValidationError):
+        Endpoint(label="x", exclusion="none", **facts)

@@ -77,3 +77,9 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path):
 def test_a_manifest_needs_the_column_file(tmp_path):
     with pytest.raises(InputError, match="no column file"):
         read_manifest(write(tmp_path / "m.csv", "slide,patient_id\na,b\n"))
+
+
+def test_a_table_without_header_starts_with_row_1(tmp_path):
+    table = read_text_table(write(tmp_path / "t.txt", "1,?\n\n2,3,4\n5,6\n"), header=("a", "b"))
+    assert table.frame.rows() == [(1, "1", "?"), (4, "5", "6")]
+    assert [item.row for item in table.rejected] == [3]

@@ -1,9 +1,11 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from hccfeat.cohort.descriptions import ColumnMap, Variable
 from hccfeat.cohort.dictionary import load_dictionary
-from hccfeat.cohort.values import FLAGS, is_missing, parse_flag, parse_number, parse_value
+from hccfeat.cohort.values import FLAGS, conversion, is_missing, parse_flag, parse_number, parse_value
 
 VARIABLES = load_dictionary().variables
 
@@ -97,3 +99,20 @@ def test_values_that_are_refused(name, text, reason):
 def test_a_factor_converts_before_the_range_is_checked():
     millimetres = VARIABLES["tumour_size"].model_copy(update={"factor": 0.1})
     assert parse_value("53", millimetres) == pytest.approx(5.3)
+
+
+def test_a_number_in_another_unit_is_converted_and_told():
+    other = {"above": 500, "unit": "1/uL", "factor": 0.001}
+    column = ColumnMap.model_validate({"column": "WBC", "other_unit": other})
+    recorded = column.applied_to(VARIABLES["leukocytes"])
+    assert parse_value("5200", recorded) == 5.2
+    assert conversion("5200", recorded) == "is 5200, above 500: read as 1/uL, kept as 5.2"
+    assert (parse_value("5.2", recorded), conversion("5.2", recorded)) == (5.2, "")
+    assert conversion("5200", VARIABLES["leukocytes"]) == ""
+    with pytest.raises(ValueError, match="outside"):
+        parse_value("500000", recorded)
+
+
+def test_a_flag_has_no_other_unit():
+    with pytest.raises(ValidationError, match="belong to numbers"):
+        Variable(label="x", type="flag", other_unit={"above": 1, "unit": "u", "factor": 2})

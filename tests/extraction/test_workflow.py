@@ -18,6 +18,7 @@ from hccfeat.models.weights import read_metadata
 from hccfeat.store.catalog import query, tables_equal
 from hccfeat.store.committer import Committer
 from hccfeat.study import open_study
+from tests.conftest import delivered
 
 
 def copy(study: Path, tmp_path: Path) -> Path:
@@ -30,7 +31,8 @@ def digests(study: Path, feature_set: str = "pps-1") -> dict[str, str]:
 
 
 def test_every_readable_image_has_a_shard(extracted_study: Path) -> None:
-    images = query(extracted_study, "SELECT image_id FROM image WHERE status = 'ok'")["image_id"]
+    slides = "SELECT image_id FROM image WHERE status = 'ok' AND modality = 'slide'"
+    images = query(extracted_study, slides)["image_id"]
     assert set(digests(extracted_study)) == set(images)
     assert open_study(extracted_study).verify() == []
 
@@ -139,7 +141,7 @@ def test_one_bad_image_does_not_stop_the_others(ingested_study: Path, tmp_path: 
     study = copy(ingested_study, tmp_path)
     opened = open_study(study)
     folder = hospital / "internal"
-    opened.ingest("internal", folder / "clinical.csv", slides=folder / "slides", manifest=folder / "manifest.csv")
+    opened.ingest("internal", folder / "clinical.csv", **delivered(folder))
     victim = sources(study, ["internal"])[0]
     content = Path(victim.path).read_bytes()
     Path(victim.path).write_bytes(content[: len(content) // 2])
@@ -150,7 +152,7 @@ def test_one_bad_image_does_not_stop_the_others(ingested_study: Path, tmp_path: 
     assert opened.status()["Failures"][0]["image_id"] == victim.image_id
     assert opened.verify() == []
     Path(victim.path).write_bytes(content)
-    opened.ingest("internal", folder / "clinical.csv", slides=folder / "slides", manifest=folder / "manifest.csv")
+    opened.ingest("internal", folder / "clinical.csv", **delivered(folder))
     again = opened.extract()
     assert again.embedded == 1
     assert opened.status()["Failures"] == []

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from hccfeat.config import load_recipe
 from hccfeat.errors import AnalysisError, LeakageError
-from hccfeat.extraction.identity import FeatureSet
 from hccfeat.report.diagram import Box, diagram
 from hccfeat.report.tables import Column
 from hccfeat.reproduction.blocks import Block, Download, Figure, Item, Note, NotRunError, Picture, Table
+from hccfeat.reproduction.built import BuiltItem, Reproduction, build, metric_rows
+from hccfeat.reproduction.checklist import PAPER
 from hccfeat.reproduction.page import write_page
 from hccfeat.reproduction.presets import load_preset
-from hccfeat.reproduction.run import BuiltItem, Reproduction, build, metric_rows
 from tests.report.test_browser import CHROMIUM, browse
 
 NASTY = '<script>alert("x")</script>'
@@ -41,11 +40,9 @@ def blocks() -> list[Block]:
 
 
 def reproduction(*, simulated: bool = True, preset: str = "reduced") -> Reproduction:
-    recipe = load_recipe("reduced")
-    feature_set = FeatureSet("pps-1", "pps", 1, None, "0" * 64, "1" * 64, 128, recipe)
     run = Reproduction(
-        "reproduce-abc", "2026-01-01", "study", f"T {NASTY}", simulated, load_preset(preset), feature_set,
-        "external", {"python": "3"}, {"preset": {"name": preset}},
+        "reproduce-abc", "2026-01-01", "study", f"T {NASTY}", simulated, PAPER, load_preset(preset),
+        {"python": "3"}, {"preset": {"name": preset}}, [f"methods {NASTY}"],
     )  # fmt: skip
     run.items = [
         BuiltItem(Item(4, "Methods", "shown one", lambda _: []), "shown", tuple(blocks())),

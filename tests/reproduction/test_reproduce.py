@@ -10,7 +10,7 @@ import pytest
 from hccfeat.cli import main
 from hccfeat.errors import AnalysisError, InputError
 from hccfeat.reproduction.blocks import Block, Item
-from hccfeat.reproduction.checklist import SECTIONS, all_items, chosen_items, section_of
+from hccfeat.reproduction.checklist import PAPER, all_items, chosen_items
 from hccfeat.reproduction.run import ReproduceRequest, reproduce
 from hccfeat.store.catalog import query
 from hccfeat.store.verify import verify
@@ -37,8 +37,8 @@ def test_the_checklist_is_the_papers() -> None:
     items = all_items()
     assert [item.number for item in items] == list(range(1, 46))
     assert len({item.where for item in items}) == 45
-    assert [number for _, numbers in SECTIONS for number in numbers] == list(range(1, 46))
-    assert section_of(24) == "Prognosis"
+    assert [number for _, numbers in PAPER.sections for number in numbers] == list(range(1, 46))
+    assert PAPER.section_of(24) == "Prognosis"
 
 
 def test_items_are_found_by_number_and_by_place() -> None:
@@ -62,7 +62,7 @@ def test_nothing_in_the_report_names_a_patient_and_nothing_is_loaded(reproduced:
         for table, column in (("patient", "patient_id"), ("image", "image_id"))
         for value in query(reproduced, f"SELECT {column} FROM {table}")[column]
     ]
-    assert len(names) == 24 + 6 + 40 + 6
+    assert len(names) == 24 + 6 + 40 + 6 + 24  # patients, slides, MRI exams
     pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in names))
     files = [folder / "index.html", *(folder / "data").iterdir(), *(folder / "files").rglob("*.geojson")]
     for file in files:
@@ -113,4 +113,4 @@ def test_an_unknown_external_cohort_is_told_before_anything_runs(extracted_study
     config = open_study(extracted_study).config
     with pytest.raises(InputError, match=r"--external elsewhere.*cohorts with images: external"):
         reproduce(extracted_study, config, ReproduceRequest("tiny", external="elsewhere"))
-    assert main(["reproduce", "mvi", "--study", str(extracted_study)]) == 2
+    assert main(["reproduce", "survival", "--study", str(extracted_study)]) == 2

@@ -31,7 +31,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_tables_are_as_promised(delivery: Delivery) -> None:
     for cohort, patients in ((delivery.internal, 6), (delivery.external, 2)):
-        assert cohort.clinical.read_text(encoding="utf-8").splitlines()[0] == COLUMNS
+        header = cohort.clinical.read_text(encoding="utf-8").splitlines()[0]
+        further = header.removeprefix(COLUMNS).split(",")[1:]
+        assert header.startswith(COLUMNS)
+        assert further[-1:] == (["mvi_grade"] if cohort.exams else [])
+        assert len(further) == (47 + 1 if cohort.exams else 0)
         table = rows(cohort.clinical)
         assert (len(table), cohort.patients) == (patients, patients)
         assert {row["simulated"] for row in table} == {"1"}

@@ -5,7 +5,7 @@ from hccfeat.simulation.parameters import load_parameters, preset_names, read_ve
 
 
 def test_presets_and_the_specified_defaults() -> None:
-    assert preset_names() == ["demo", "paper", "tiny"]
+    assert preset_names() == ["demo", "mri", "paper", "tiny"]
     for preset in preset_names():
         parameters = load_parameters(preset)
         outcomes = parameters.outcomes

@@ -196,3 +196,37 @@ def make_study(study: Path, *, results: bool = True) -> Path:
         if results:
             add_results(committer)
     return study
+
+
+def add_mri(committer: Committer, study: Path, cohort: str = "external", patients: int = 3) -> list[str]:
+    """A cohort of MRI exams beside the slides: the last exam lacks its HBP, the first has odd slices."""
+    tables = cohort_tables(cohort, patients, images=0)
+    ids = [row["patient_id"] for row in tables["patient"]]
+    tables["image"] = [
+        {"image_id": f"{p}-mri", "patient_id": p, "cohort": cohort, "status": "ok", "reason": "", "modality": "mri"}
+        for p in ids
+    ]
+    tables["image"][-1] |= {"status": "incomplete", "reason": "phase HBP is missing"}
+    tables["volume"] = [
+        {
+            "image_id": f"{p}-mri", "cohort": cohort, "phase": phase, "path": f"/mri/{p}/{phase}.nii.gz",
+            "spacing_x_mm": 1.5, "spacing_y_mm": 1.5, "spacing_z_mm": 9.0 if (i, phase) == (0, "pre") else 3.0,
+            "intensity_low": 1.0, "intensity_high": 300.0, "slices": 72, "missing_slices": 0,
+            "phase_order": "not recorded", "status": "ok", "reason": "",
+        }
+        for i, p in enumerate(ids)
+        for phase in ("pre", "hbp")[: 1 if i == patients - 1 else 2]
+    ]  # fmt: skip
+    for row, grade in zip(tables["clinical"], ("M0", "M2", None), strict=False):
+        row["mvi_grade"] = grade
+    committer.record(
+        "ingest",
+        cohort,
+        tables,
+        replaces={table: {"cohort": cohort} for table in tables},
+        about={"clinical_columns": {**CLINICAL, "mvi_grade": "VARCHAR"}},
+    )
+    add_feature_set(committer, "mri-1", modality="mri", output="embedding", encoder="cmd_student")
+    exams = [f"{p}-mri" for p in ids[:-1]]
+    committer.adopt([write_shard(study, shard(exam, 1, feature_set="mri-1")) for exam in exams])
+    return exams

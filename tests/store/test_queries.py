@@ -1,15 +1,18 @@
 """Every worked query runs: on a full study with the right answers, on an empty and on a clinical-only one."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from hccfeat.store.catalog import rebuild, table_differences
 from hccfeat.store.committer import Committer
 from hccfeat.store.session import named_queries, named_query, run_sql
-from tests.store.builder import cohort_tables
+from hccfeat.store.verify import verify
+from tests.store.builder import add_mri, cohort_tables, publish_shards
 
 COOKBOOK = Path(__file__).resolve().parents[2] / "docs" / "sql-cookbook.md"
 NAMES = list(named_queries())
@@ -33,9 +36,21 @@ def bare_studies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [empty, clinical]
 
 
+@pytest.fixture(scope="module")
+def mixed_study(tmp_path_factory: pytest.TempPathFactory, read_study: Path) -> Path:
+    """The study of slides with MRI exams of other patients, one of whom has a slide too."""
+    study = Path(shutil.copytree(read_study, tmp_path_factory.mktemp("mixed") / "study"))
+    with Committer(study) as committer:
+        add_mri(committer, study)
+        slide = {"image_id": "external/P001_1", "patient_id": "external/P001", "cohort": "external", "status": "ok"}
+        committer.record("ingest", "slide", {"image": [slide]})
+        committer.adopt(publish_shards(study, ["external/P001_1"]))
+    return study
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_runs_on_every_study(read_study: Path, bare_studies: list[Path], name: str) -> None:
-    full = ask(read_study, name)
+def test_runs_on_every_study(mixed_study: Path, bare_studies: list[Path], name: str) -> None:
+    full = ask(mixed_study, name)
     assert full.height > 0 or name == "patients_without_embeddings"
     assert not [column for column in full.columns if full[column].dtype == pl.Null]
     for study in bare_studies:
@@ -85,6 +100,55 @@ def test_coverage_by_cohort(read_study: Path) -> None:
     row = ask(read_study, "coverage_by_cohort").to_dicts()[0]
     assert (row["patients"], row["images"], row["embedded"], row["excluded"], row["missing"]) == (5, 10, 9, 1, 0)
     assert row["percent_embedded"] == 90.0
+
+
+def test_each_feature_set_covers_the_images_of_its_modality(mixed_study: Path) -> None:
+    rows = {(row["cohort"], row["feature_set"]): row for row in ask(mixed_study, "coverage_by_cohort").to_dicts()}
+    counts = ("modality", "images", "embedded", "missing")
+    assert set(rows) == {("internal", "pps-1"), ("external", "pps-1"), ("external", "mri-1")}
+    assert tuple(rows["internal", "pps-1"][name] for name in counts) == ("slide", 10, 9, 0)
+    assert tuple(rows["external", "pps-1"][name] for name in counts) == ("slide", 1, 1, 0)
+    assert tuple(rows["external", "mri-1"][name] for name in counts) == ("mri", 3, 2, 1)
+
+
+def test_questions_about_slides_pass_exams_over(mixed_study: Path) -> None:
+    patients = dict(ask(mixed_study, "patients_without_embeddings").select("patient_id", "reason").rows())
+    assert patients == {"external/P000": "no image", "external/P002": "no image"}
+    assert ask(mixed_study, "skipped_patches")["feature_set"].unique().to_list() == ["pps-1"]
+    assert ask(mixed_study, "stain_vectors")["feature_set"].unique().to_list() == ["pps-1"]
+
+
+def test_pps_and_mri_side_by_side(mixed_study: Path) -> None:
+    frame = ask(mixed_study, "pps_and_mri_by_mvi_grade")
+    assert frame.select("patient_id", "mvi_grade", "pps_feature_set", "mri_feature_set").rows() == [
+        ("external/P001", "M2", "pps-1", "mri-1")
+    ]
+    for column, table in (("pps", "patient_pps"), ("mri", "patient_mri")):
+        alone = run_sql(mixed_study, f"SELECT mean FROM {table} WHERE patient_id = 'external/P001'")
+        np.testing.assert_array_equal(frame[column].to_numpy(), alone["mean"].to_numpy())
+
+
+def test_odd_volumes(mixed_study: Path) -> None:
+    frame = ask(mixed_study, "odd_volumes")
+    assert frame.select("image_id", "phase", "oddity").rows() == [
+        ("external/P000-mri", "pre", "other spacing along the third axis than the cohort")
+    ]
+
+
+def test_a_study_of_both_modalities_is_made_again_with_equal_tables(mixed_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(mixed_study, tmp_path / "study"))
+    assert verify(study) == []
+    before = shutil.copy(study / "catalog.duckdb", tmp_path / "before.duckdb")
+    assert table_differences(before, rebuild(study)) == []
+
+
+def test_ingesting_a_cohort_again_replaces_its_volumes(mixed_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(mixed_study, tmp_path / "study"))
+    tables = {**cohort_tables("external", patients=3, images=0), "image": [], "volume": []}
+    with Committer(study) as committer:
+        committer.record("ingest", "external", tables, replaces={name: {"cohort": "external"} for name in tables})
+    assert run_sql(study, "SELECT count(*) AS n FROM volume")["n"].item() == 0
+    assert run_sql(study, "SELECT count(*) AS n FROM patient_mri")["n"].item() == 0
 
 
 def test_skipped_patches(read_study: Path) -> None:

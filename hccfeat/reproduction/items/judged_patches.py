@@ -24,7 +24,7 @@ OUTCOMES = {1: "recurrence", 0: "no recurrence"}
 def encoder_of(context: Context) -> Encoder:
     """Encoder of the study's feature set, in evaluation mode."""
     weights = context.study / "models" / context.feature_set.name / "weights.safetensors"
-    return load_encoder(weights, context.feature_set.recipe)
+    return load_encoder(weights, context.feature_set.slide_recipe)
 
 
 def judged_patches(context: Context, role: str) -> pl.DataFrame:
@@ -92,7 +92,7 @@ def prepared(context: Context, image_id: str) -> PreparedImage:
     """
     source = source_of(context, image_id)
     try:
-        return prepared_image(context.study, source, context.feature_set.recipe, device="cpu", keep=False)
+        return prepared_image(context.study, source, context.feature_set.slide_recipe, device="cpu", keep=False)
     except (HccfeatError, OSError) as error:
         raise AnalysisError(
             "a slide of a judged patient", "cannot be read now", "Look for moved or damaged files."

@@ -192,7 +192,7 @@ SELECT i.cohort, count(DISTINCT i.patient_id) AS patients, count(*) AS images,
        coalesce(sum(s.patches), 0)::BIGINT AS patches,
        count(*) FILTER (WHERE s.stain_accepted) AS accepted
 FROM image AS i LEFT JOIN shard AS s ON s.image_id = i.image_id AND s.feature_set = ?
-WHERE i.status = 'ok' GROUP BY i.cohort
+WHERE i.status = 'ok' AND coalesce(i.modality, 'slide') = 'slide' GROUP BY i.cohort
 """
 
 ITEMS = (

@@ -123,7 +123,7 @@ def _mapped(context: Context, encoder: Encoder, stored: pl.DataFrame, source: So
     image = prepared(context, source.image_id)
     side = Level0Px(image.patch_size_level0)
     left_out = image.skipped_coords[image.skipped_status == PatchStatus.NOT_SAMPLED]
-    recipe = context.feature_set.recipe
+    recipe = context.feature_set.slide_recipe
     device = resolve_device("auto").type
     with open_slide(Path(source.path), source.mpp_override) as slide:
         more, risks = risks_of_unsampled(slide, left_out, side, image.stain, recipe, encoder, device=device)

@@ -1,0 +1,41 @@
+"""What ``hccfeat status`` shows: what is in a study, what is missing, and why."""
+
+from pathlib import Path
+from typing import Any
+
+from hccfeat.store.catalog import query
+
+QUERIES = {
+    "Cohorts": """
+        SELECT c.cohort, c.title, c.simulated,
+               (SELECT count(*) FROM patient AS p WHERE p.cohort = c.cohort) AS patients,
+               count(i.image_id) FILTER (i.status = 'ok' AND coalesce(i.modality, 'slide') = 'slide') AS images,
+               count(i.image_id) FILTER (i.status = 'ok' AND i.modality = 'mri') AS exams,
+               count(i.image_id) FILTER (i.status <> 'ok') AS unreadable
+        FROM cohort AS c LEFT JOIN image AS i ON i.cohort = c.cohort GROUP BY ALL ORDER BY c.cohort
+    """,
+    "Feature sets": """
+        SELECT f.feature_set, coalesce(f.modality, 'slide') AS modality, f.encoder, f.dim, f.simulated,
+               count(s.image_id) AS images, coalesce(sum(s.patches), 0)::BIGINT AS patches,
+               count(*) FILTER (s.status = 'excluded') AS excluded
+        FROM feature_set AS f LEFT JOIN shard AS s USING (feature_set) GROUP BY ALL ORDER BY f.feature_set
+    """,
+    "Unreadable images": """
+        SELECT image_id, reason FROM image
+        WHERE status <> 'ok' AND coalesce(modality, 'slide') = 'slide' ORDER BY image_id LIMIT 20
+    """,
+    "Unusable MRI exams": """
+        SELECT i.image_id AS exam, i.reason,
+               string_agg(upper(v.phase), ', ' ORDER BY v.phase) FILTER (v.status <> 'ok') AS unreadable_volumes
+        FROM image AS i LEFT JOIN volume AS v USING (image_id)
+        WHERE i.modality = 'mri' AND i.status <> 'ok' GROUP BY ALL ORDER BY exam LIMIT 20
+    """,
+    "Failures": "SELECT feature_set, image_id, kind, message FROM extraction_failure ORDER BY ALL LIMIT 20",
+    "Models": "SELECT model, feature_set FROM model_file ORDER BY model",
+    "Newest runs": "SELECT run_id, started, seconds FROM run ORDER BY started DESC, run_id LIMIT 5",
+}
+
+
+def status(study: Path) -> dict[str, list[dict[str, Any]]]:
+    """Cohorts, feature sets, unusable images and exams, failures, models and the newest runs, by title."""
+    return {title: query(study, text).to_dicts() for title, text in QUERIES.items()}
