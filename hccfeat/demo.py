@@ -9,7 +9,8 @@ from typing import Any
 from hccfeat.errors import InputError
 from hccfeat.study import init_study, simulate
 
-PRESETS = ("tiny", "demo")
+PRESETS = {"tiny": "mri-tiny", "demo": "mri-reduced"}
+"""Recipe of MRI exams for each preset; that of slides has the preset's name."""
 
 
 @dataclass
@@ -25,14 +26,14 @@ class DemoResult:
 
 
 def run_demo(destination: Path, *, preset: str = "demo", seed: int = 1) -> DemoResult:
-    """Simulate a delivery, make a study of it, extract and analyse.
+    """Simulate a delivery, make a study of it, extract both modalities and analyse.
 
     Parameters
     ----------
     destination : Path
         New folder; the delivery goes to ``hospital/``, the study to ``study/``.
     preset : {"tiny", "demo"}
-        Size of the cohort, and the recipe of that name.
+        Size of the cohort, and the recipes that belong to it.
     seed : int
         Of the simulation.
 
@@ -54,14 +55,19 @@ def run_demo(destination: Path, *, preset: str = "demo", seed: int = 1) -> DemoR
     hospital = destination / "hospital"
     simulate(hospital, preset=preset, seed=seed, changes=[])
     lap("simulate")
-    study = init_study(destination / "study", name="demo", recipe=preset)
+    study = init_study(destination / "study", name="demo", recipe=preset, mri_recipe=PRESETS[preset])
     for cohort in ("internal", "external"):
         folder = hospital / cohort
-        study.ingest(cohort, folder / "clinical.csv", slides=folder / "slides", manifest=folder / "manifest.csv")
+        exams = {"mri": folder / "mri", "mri_manifest": folder / "mri_manifest.csv"} if cohort == "internal" else {}
+        study.ingest(
+            cohort, folder / "clinical.csv", slides=folder / "slides", manifest=folder / "manifest.csv", **exams
+        )
     lap("init, ingest")
     extracted = study.extract()
-    lap("extract")
-    analysed = study.analyze(("1y",), external=("external",))
+    lap("extract slides")
+    mri = study.extract(modality="mri")
+    lap("extract MRI")
+    analysed = study.analyze(("1y",), features=("pps", "mri"), external=("external",))
     lap("analyze")
     rows = study.status()
     facts = [
@@ -69,7 +75,8 @@ def run_demo(destination: Path, *, preset: str = "demo", seed: int = 1) -> DemoR
         {"what": "images", "value": sum(row["images"] for row in rows["Cohorts"])},
         {"what": "images excluded by quality control", "value": extracted.excluded},
         {"what": "patches embedded", "value": extracted.patches},
-        {"what": "feature set", "value": ", ".join(extracted.feature_sets)},
+        {"what": "MRI exams embedded", "value": mri.embedded},
+        {"what": "feature sets", "value": ", ".join([*extracted.feature_sets, *mri.feature_sets])},
         {"what": "peak memory, GB", "value": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)},
     ]
     seconds["in all"] = sum(seconds.values())
