@@ -45,8 +45,8 @@ HOW_TESTED = (
     "as they are."
 )
 TEACHER_NOTE = (
-    "The teacher is given the clinical items of the judged patients and needs them: it is an upper bound, no "
-    "competitor. No student is given any."
+    "The teacher is given the clinical items of the judged patients and needs them: no competitor, it says "
+    "what there was to teach. After few epochs it can know less than its student. No student is given any item."
 )
 
 
