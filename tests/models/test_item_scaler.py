@@ -18,7 +18,7 @@ def test_it_does_what_scikit_learn_does(seed: int, patients: int, missing: float
     generator = np.random.default_rng(seed)
     train, test = (generator.normal(50, [1, 30, 0.01, 2000], (n, 4)) for n in (patients, 6))
     train[generator.random(train.shape) < missing] = np.nan
-    train[0] = [1, 2, 3, 4]  # no item is missing in all
+    train[:2] = [[1, 2, 3, 4], [2, 4, 6, 8]]  # no item is missing in all or constant, which has a rule of its own
     test[generator.random(test.shape) < missing] = np.nan
     pipeline = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit(train)
     found = ItemScaler(4).fit(train)(torch.from_numpy(test))

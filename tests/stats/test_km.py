@@ -51,9 +51,11 @@ def test_the_log_log_limits_are_those_of_lifelines(rows: list[tuple[int, bool]])
     for limit, their in zip(ours.limits("log-log"), theirs.confidence_interval_.to_numpy()[shown].T, strict=True):
         assert limit[inside] == pytest.approx(their[inside], abs=1e-9)
         assert np.isfinite(limit).all()
-    median = ours.quantile()[0]
-    # Where the curve runs along one half, R and we take the middle of that step, lifelines its beginning.
-    assert (np.inf if median is None else median) >= theirs.median_survival_time_ - 1e-9
+    # Where the curve runs along one half, R and we take the middle of that step, lifelines its beginning, or
+    # nothing where its rounding ends just above.
+    if not np.isclose(ours.survival, 0.5).any():
+        median = ours.quantile()[0]
+        assert (np.inf if median is None else median) == pytest.approx(theirs.median_survival_time_)
     for scale in ("log", "plain", "log-log"):
         lower, upper = ours.limits(scale)
         assert (lower <= ours.survival + 1e-12).all()
