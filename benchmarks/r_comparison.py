@@ -1,63 +1,86 @@
 """Every number of the R reference beside hccfeat's, from the same CSV files.
 
-    python benchmarks/r_comparison.py ../shared/data ../shared/reference
-    python benchmarks/r_comparison.py ../shared/data ../shared/reference --all --check
+    python -m benchmarks.r_comparison ../shared/data ../shared/reference
+    python -m benchmarks.r_comparison ../shared/data ../shared/reference --write docs/r-comparison.md --check
 
-Prints a Markdown table with one row per block of the reference, or with ``--all`` per number. A number agrees if
-the relative difference is at most 1e-3 (1e-5 for closed forms), or the absolute difference at most 1e-6 where R's
-number is below 1e-3. With ``--check`` the exit status is 1 if one does not agree.
+Run from the checkout. Prints one row per block of the reference; ``--write`` makes the page with every number. A
+number agrees if the relative difference is at most 1e-3 (1e-5 for closed forms), or the absolute difference at most
+1e-6 where R's number is below 1e-3. With ``--check`` the exit status is 1 if one does not agree.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
-from scipy.special import expit, logit
 
-from hccfeat.stats.calibration import brier_score, calibration
-from hccfeat.stats.concordance import concordance
-from hccfeat.stats.coxmodel import CoxFit, Test, cox_model, nested_test
-from hccfeat.stats.coxresiduals import predicted_risk
-from hccfeat.stats.delong import paired_delong
-from hccfeat.stats.discrimination import auroc
-from hccfeat.stats.estimate import Estimate
-from hccfeat.stats.km import follow_up, product_limit
-from hccfeat.stats.logistic import LogisticFit, logistic
-from hccfeat.stats.logrank import logrank_table
-from hccfeat.stats.proportional import proportional_hazards
-from hccfeat.stats.timedependent import Horizon, auc_at, brier_at, judgement_difference, null_risk
+from benchmarks.r_values import ours
 
-CLINICAL = ["HBsAg", "ALT", "AFP", "Tumorsize", "BCLC", "Vascularinvasion"]
-FULL = ["Age", "Tumorsize", "Vascularinvasion", "Tumormultiplicity"]
-CLOSED_FORMS = ("km", "logrank", "reverse_km_median_followup", "endpoint_12m", "roc_12m.auc_tumorsize",
+COMMAND = (
+    "python -m benchmarks.r_comparison ../shared/data ../shared/reference --write docs/r-comparison.md --check"
+)
+CLOSED_FORMS = ("km", "logrank", "reverse_km_median_followup", "endpoint_12m", "roc_12m.n", "roc_12m.auc_tumorsize",
                 "roc_12m.auc_vascularinvasion", "tcga_pfi.n", "tcga_pfi.events")  # fmt: skip
-R_FUNCTIONS = {
-    "cox_multivariable": "survival::coxph", "cox_univariable": "survival::coxph",
-    "cox_univariable_12m": "survival::coxph", "cox_os": "survival::coxph", "cox_interaction": "survival::coxph",
-    "cox_zph_km": "survival::cox.zph", "km": "survival::survfit", "logrank": "survival::survdiff",
-    "reverse_km_median_followup": "survival::survfit", "concordance": "survival::concordance",
-    "endpoint_12m": "base::sum", "logistic_12m": "stats::glm", "roc_12m": "pROC::roc.test",
-    "time_dependent": "riskRegression::Score", "tcga_pfi": "riskRegression::Score",
-    "calibration_12m_apparent": "rms::val.prob", "calibration_12m": "rms::val.prob",
+BLOCKS = {
+    "cox_multivariable": ("survival::coxph", "Cox models of recurrence with Efron's and with Breslow's ties: "
+                          "coefficients, standard errors, likelihood-ratio, Wald and score tests, Harrell's C"),
+    "cox_univariable": ("survival::coxph", "the same for one variable each, Efron's ties"),
+    "cox_univariable_12m": ("survival::coxph", "the same, recurrences after 12 months not counted"),
+    "cox_os": ("survival::coxph", "Cox model of overall survival"),
+    "cox_interaction": ("survival::coxph", "likelihood-ratio test of an interaction"),
+    "cox_zph_km": ("survival::cox.zph", "score tests of proportional hazards, km transform"),
+    "km": ("survival::survfit", "Kaplan-Meier: survival, Greenwood errors, log limits, medians with limits"),
+    "logrank": ("survival::survdiff", "log-rank test"),
+    "reverse_km_median_followup": ("survival::survfit", "median follow-up, reverse Kaplan-Meier"),
+    "concordance": ("survival::concordance", "Harrell's and Uno's C with standard errors"),
+    "endpoint_12m": ("base::sum", "who has a 12-month label"),
+    "logistic_12m": ("stats::glm", "logistic model of recurrence within 12 months"),
+    "roc_12m": ("pROC::roc.test", "AUROC with DeLong's interval, paired DeLong test"),
+    "time_dependent": ("riskRegression::Score", "AUC and Brier score at 12 and 24 months with intervals, paired "
+                       "difference of two models' AUC"),
+    "calibration_12m_apparent": ("rms::val.prob", "calibration of the logistic model"),
+    "calibration_12m": ("rms::val.prob", "calibration of distorted risks: intercept, slope, errors, in the large"),
+    "tcga_pfi": ("riskRegression::Score", "TCGA-LIHC, progression-free interval, censored early: Uno's C, AUC and "
+                 "Brier score at one and two years"),
 }  # fmt: skip
+LIBRARIES = ("numpy", "scipy", "statsmodels")
 SMALL = 1e-3
-MISSING = ["", "NA", "#N/A", "[Not Available]"]
+PRINTED = 1e-10
+"""R's numbers are kept with about eleven digits: a difference below this is that of the rounding."""
+INTRODUCTION = f"""\
+Made by `{COMMAND}`
+and never edited; `tests/test_r_page.py` makes it again and compares. Both sides read the same rows: Li 2014
+(`hepatoCellular.csv`, 227 patients) and TCGA-LIHC (`tcga_cdr_lihc.csv`).
+
+An R number of 0.001 or more is compared by the relative difference: at most 1e-3, and at most 1e-5 for closed
+forms. A smaller one is compared by the absolute difference: at most 1e-6. R's numbers are kept with about eleven
+digits, so differences below 1e-10 are not told apart. The larger ones come from where the iteration ends: `glm`
+stops at a relative change of the deviance of 1e-8, `coxph` at one of the log-likelihood of 1e-9; hccfeat goes on.
+""".splitlines()
+SIBLING_NAMES = ("term", "strata")
+PARTS = {"lrt": ("chisq", "df", "p"), "wald": ("chisq", "df", "p"), "score": ("chisq", "df", "p"),
+         "loglik": ("null", "fitted")}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: R's number, ours, and how far they are apart."""
+    """One quantity: R's number, ours, and how far they are apart; ``label`` is its name for readers."""
 
     quantity: str
     r: float
     ours: float
+    label: str = ""
+
+    @property
+    def block(self) -> str:
+        """The entry of the reference that it is of."""
+        return re.split(r"[.\[]", self.quantity)[0]
 
     @property
     def small(self) -> bool:
@@ -90,255 +113,179 @@ def rows(data: Path, reference: Path) -> list[Row]:
         Folder with ``hcc_li2014`` and ``tcga_lihc``.
     reference : Path
         Folder with ``r_reference.json``.
+
+    Raises
+    ------
+    KeyError
+        If we have a number that the reference lacks, or the reference a block that is not described here.
     """
-    theirs = dict(_numbers(json.loads((reference / "r_reference.json").read_text(encoding="utf-8"))))
+    blocks = read_reference(reference)
+    theirs = dict(_numbers(blocks))
+    labels = [label for label, _ in _numbers(blocks, named=True)]
     found = dict(_numbers(ours(data)))
-    unknown = sorted(found.keys() - theirs.keys())
-    if unknown:
-        raise KeyError(f"not in the reference: {', '.join(unknown)}")
-    return [Row(name, value, found.get(name, float("nan"))) for name, value in theirs.items()]
+    if unknown := sorted(found.keys() - theirs.keys()) + sorted(blocks.keys() ^ BLOCKS.keys()):
+        raise KeyError(f"not in the reference, or not described here: {', '.join(unknown)}")
+    return [
+        Row(name, value, found.get(name, float("nan")), label)
+        for (name, value), label in zip(theirs.items(), labels, strict=True)
+    ]
 
 
-def ours(data: Path) -> dict[str, Any]:
-    """Our numbers in the nesting of the reference."""
-    frame = pl.read_csv(data / "hcc_li2014" / "hepatoCellular.csv")
-    return {**_cox(frame), **_curves(frame), **_horizon(frame), **_time_dependent(frame), **_tcga(data)}
+def read_reference(folder: Path, key: str | None = None) -> dict[str, Any]:
+    """The blocks of ``r_reference.json``, or one of its other entries: ``versions``."""
+    entries = json.loads((folder / "r_reference.json").read_text(encoding="utf-8"))
+    about = {name: entries.pop(name) for name in ("source", "versions", "data")}
+    return dict(about[key]) if key else dict(entries)
 
 
-def _cox(d: pl.DataFrame) -> dict[str, Any]:
-    time, event = d["RFS"].to_numpy(), d["Recurrence"].to_numpy()
-    early = event * (time <= 12)
-    full = cox_model(time, event, d[FULL].to_numpy())
-    two = d[["Vascularinvasion", "Tumorsize"]].to_numpy().astype(float)
-    with_interaction = cox_model(time, event, np.column_stack([two, two.prod(axis=1)]))
-    gained = nested_test(cox_model(time, event, two), with_interaction)
-    zph = proportional_hazards(full)
-    uno = concordance(time, event, full.linear_predictor, weights="uno")
-    harrell = concordance(time, event, full.linear_predictor)
-    return {
-        "cox_multivariable": {
-            "efron": _cox_numbers(full),
-            "breslow": _cox_numbers(cox_model(time, event, d[FULL].to_numpy(), "breslow")),
-        },
-        "cox_univariable": [_cox_numbers(cox_model(time, event, d[name].to_numpy())) for name in CLINICAL],
-        "cox_univariable_12m": [_cox_numbers(cox_model(time, early, d[name].to_numpy())) for name in CLINICAL],
-        "cox_os": _cox_numbers(cox_model(d["OS"], d["Death"], d[[*FULL[:3], "TNM"]].to_numpy())),
-        "cox_interaction": {
-            "coef": with_interaction.coefficients, "lrt_chisq": gained.chisq, "lrt_p": gained.p,
-        },
-        "cox_zph_km": {
-            key: [getattr(test, key) for test in (*zph.terms, zph.together)] for key in ("chisq", "df", "p")
-        },
-        "concordance": {
-            "harrell": harrell.value, "harrell_se": harrell.standard_error,
-            "uno_no_tau": uno.value, "uno_se": uno.standard_error,
-        },
-    }  # fmt: skip
+def _numbers(
+    node: Any, name: str = "", *, named: bool = False, names: Sequence[str] = ()
+) -> Iterator[tuple[str, float]]:
+    """Names and values of all numbers of a nested structure; a list of one is its element, as in R.
 
-
-def _cox_numbers(fit: CoxFit) -> dict[str, Any]:
-    agreement = concordance(_back(fit, fit.sets.time), _back(fit, fit.sets.event), fit.linear_predictor)
-    hr, lower, upper = fit.hazard_ratios().T
-    return {
-        "n": fit.n, "events": fit.events, "coef": fit.coefficients, "se": fit.standard_errors,
-        "hr": hr, "hr_lower95": lower, "hr_upper95": upper, "p": fit.p,
-        "loglik": [fit.null_log_likelihood, fit.log_likelihood],
-        "lrt": _test(fit.likelihood_ratio_test), "wald": _test(fit.wald_test), "score": _test(fit.score_test),
-        "concordance": agreement.value, "concordance_se": agreement.standard_error,
-    }  # fmt: skip
-
-
-def _back(fit: CoxFit, values: np.ndarray) -> np.ndarray:
-    out = np.empty_like(values)
-    out[fit.sets.order] = values
-    return out
-
-
-def _test(test: Test) -> list[float]:
-    return [test.chisq, test.df, test.p]
-
-
-def _curves(d: pl.DataFrame) -> dict[str, Any]:
-    time, event, group = (d[name].to_numpy() for name in ("RFS", "Recurrence", "Vascularinvasion"))
-    marks = [12, 24, 36]
-    curves = [product_limit(time[group == g], event[group == g]) for g in (0, 1)]
-    medians = [curve.quantile() for curve in curves]
-    places = [np.searchsorted(curve.times, marks, side="right") - 1 for curve in curves]
-
-    def at(values: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate([value[place] for value, place in zip(values, places, strict=True)])
-
-    test = logrank_table(time, event, group)
-    return {
-        "km": {
-            "n": [curve.at_risk[0] for curve in curves],
-            "median": [median[0] for median in medians],
-            "median_lower95": [median[1] for median in medians],
-            "median_upper95": [median[2] for median in medians],
-            "times": marks * 2,
-            "survival": at([curve.survival for curve in curves]),
-            "std_err": at([curve.standard_errors for curve in curves]),
-            "lower95": at([curve.limits()[0] for curve in curves]),
-            "upper95": at([curve.limits()[1] for curve in curves]),
-            "at_risk": np.concatenate([curve.risk_at(marks) for curve in curves]),
-        },
-        "logrank": {
-            "chisq": test.test.chisq, "p": test.test.p, "observed": test.observed, "expected": test.expected,
-        },
-        "reverse_km_median_followup": follow_up(time, event).value,
-    }  # fmt: skip
-
-
-def _horizon(d: pl.DataFrame) -> dict[str, Any]:
-    early = pl.col("RFS") <= 12
-    label = pl.when(early & (pl.col("Recurrence") == 1)).then(1).when(pl.col("RFS") >= 12).then(0)
-    labelled = d.with_columns(y=label)
-    e = labelled.drop_nulls("y")
-    y = e["y"].to_numpy()
-    fit: LogisticFit = logistic(e[CLINICAL].to_numpy(), y, CLINICAL)
-    risk = fit.predict(e[CLINICAL].to_numpy())
-    size, invasion = e["Tumorsize"].to_numpy(), e["Vascularinvasion"].to_numpy()
-    test = paired_delong(y, risk, size)
-    rescaled = calibration(y, expit(0.3 + 0.6 * logit(risk)))
-    return {
-        "endpoint_12m": {"n": len(y), "events": y.sum(), "excluded": labelled["y"].null_count()},
-        "logistic_12m": {
-            "n": fit.n, "coef": fit.coefficients, "se": fit.standard_errors, "p": fit.p,
-            "loglik": fit.log_likelihood, "aic": fit.aic,
-        },
-        "roc_12m": {
-            "n": len(y), **_auc("logistic", auroc(y, risk)), **_auc("tumorsize", auroc(y, size)),
-            **_auc("vascularinvasion", auroc(y, invasion)),
-            "delong_logistic_vs_tumorsize": {"z": test.z, "p": test.p},
-        },
-        "calibration_12m_apparent": {
-            "C (ROC)": auroc(y, risk).value, "Brier": brier_score(y, risk).value,
-            **_calibration(calibration(y, risk)),
-        },
-        "calibration_12m": {**_calibration(rescaled), "citl": rescaled.in_the_large.value},
-    }  # fmt: skip
-
-
-def _auc(name: str, found: Estimate) -> dict[str, Any]:
-    return {f"auc_{name}": found.value, f"auc_{name}_ci_delong": [found.lower, found.value, found.upper]}
-
-
-def _calibration(found: Any) -> dict[str, Any]:
-    return {
-        "Intercept": found.intercept.value, "Slope": found.slope.value,
-        "Emax": found.max_error, "E90": found.p90_error, "Eavg": found.mean_error,
-    }  # fmt: skip
-
-
-def _time_dependent(d: pl.DataFrame) -> dict[str, Any]:
-    time, event = d["RFS"].to_numpy(), d["Recurrence"].to_numpy()
-    covariates = {"cox": d[FULL].to_numpy(), "age": d["Age"].to_numpy()}
-    scores = _scores(time, event, covariates, [12, 24])
-    contrasts = []
-    for judged in scores.pop("judged"):
-        found, p = judgement_difference(judged["cox"], judged["age"])
-        contrasts.append(
-            {"times": judged["times"], "delta.AUC": found.value, "se": found.standard_error, "lower": found.lower,
-             "upper": found.upper, "p": p}
-        )  # fmt: skip
-    return {"time_dependent": {**scores, "auc_contrasts": contrasts}}
-
-
-def _scores(
-    time: np.ndarray, event: np.ndarray, covariates: dict[str, np.ndarray], horizons: list[float]
-) -> dict[str, Any]:
-    """AUC and Brier scores of Cox models in the order of R's table, and the judgements behind the AUCs."""
-    at = {when: Horizon(time, event, when) for when in horizons}
-    fits = {name: cox_model(time, event, x) for name, x in covariates.items()}
-    risks = {
-        (name, when): predicted_risk(fit, fit.x, [when])[:, 0] for name, fit in fits.items() for when in horizons
-    }
-    auc = {key: auc_at(at[key[1]], risk) for key, risk in risks.items()}
-    null = {("null", when): null_risk(at[when]) for when in horizons}
-    brier = {key: brier_at(at[key[1]], risk) for key, risk in {**null, **risks}.items()}
-    return {
-        "auc": [_scored("AUC", key[1], found.estimate) for key, found in auc.items()],
-        "brier": [_scored("Brier", key[1], found.estimate) for key, found in brier.items()],
-        "judged": [{"times": when, **{name: auc[name, when] for name in covariates}} for when in horizons],
-    }
-
-
-def _scored(name: str, when: float, found: Estimate) -> dict[str, Any]:
-    return {
-        "times": when, name: found.value, "se": found.standard_error, "lower": found.lower, "upper": found.upper,
-    }  # fmt: skip
-
-
-def _tcga(data: Path) -> dict[str, Any]:
-    frame = pl.read_csv(data / "tcga_lihc" / "derived" / "tcga_cdr_lihc.csv", null_values=MISSING)
-    kept = frame.drop_nulls(["PFI", "PFI.time"]).filter(pl.col("PFI.time") > 0)
-    time, event = kept["PFI.time"].to_numpy(), kept["PFI"].to_numpy()
-    age = kept["age_at_initial_pathologic_diagnosis"].cast(pl.Float64).to_numpy()
-    uno = concordance(time, event, cox_model(time, event, age).linear_predictor, weights="uno")
-    scores = _scores(time, event, {"age": age}, [365, 730])
-    return {
-        "tcga_pfi": {
-            "n": len(time), "events": event.sum(), "uno": uno.value, "uno_se": uno.standard_error,
-            "auc": scores["auc"], "brier": scores["brier"],
-        }
-    }  # fmt: skip
-
-
-def _numbers(node: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Names and values of all numbers of a nested structure; a list of one is its element, as in R."""
+    With ``named`` an element of a list is called by what R's neighbouring entries call it, not by its place.
+    """
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _numbers(value, f"{name}.{key}" if name else key)
+            names = _element_names(node, key) if named else ()
+            yield from _numbers(value, f"{name}.{key}" if name else key, named=named, names=names)
     elif isinstance(node, list | tuple | np.ndarray):
         if len(node) == 1:
-            yield from _numbers(node[0], name)
+            yield from _numbers(node[0], name, named=named)
         else:
             for place, value in enumerate(node):
-                yield from _numbers(value, f"{name}[{place}]")
+                own = names[place] if len(names) == len(node) else _own_name(value) if named else ""
+                yield from _numbers(value, f"{name}[{own or place}]", named=named)
     elif not isinstance(node, str):
         yield name, float("nan") if node is None else float(node)
 
 
-def markdown(table: list[Row]) -> str:
-    """Every number as a Markdown table."""
-    lines = ["| quantity | R | hccfeat | difference | |", "| --- | ---: | ---: | ---: | --- |"]
-    for row in table:
-        kind = "absolute" if row.small else "relative"
-        lines.append(f"| {row.quantity} | {row.r:.8g} | {row.ours:.8g} | {row.difference:.1e} | {kind} |")
-    return "\n".join([*lines, "", _total(table)])
+def _element_names(node: dict[str, Any], key: str) -> list[str]:
+    """What the elements of a list are, by the entries beside it."""
+    if key in PARTS:
+        return list(PARTS[key])
+    if key.endswith("_ci_delong"):
+        return ["lower", "estimate", "upper"]
+    value = node[key]
+    if "stratum_of_time" in node and isinstance(value, list) and len(value) == len(node["times"]):
+        return [f"{stratum}, {time}" for stratum, time in zip(node["stratum_of_time"], node["times"], strict=True)]
+    return next((node[name] for name in SIBLING_NAMES if isinstance(node.get(name), list)), [])
 
 
-def summary(table: list[Row], versions: dict[str, str]) -> str:
-    """One row per block: how many numbers, R's function and version, and the worst differences."""
-    lines = ["| block | R | numbers | worst relative difference |", "| --- | --- | ---: | ---: |"]
-    blocks: dict[str, list[Row]] = {}
-    for row in table:
-        blocks.setdefault(re.split(r"[.\[]", row.quantity)[0], []).append(row)
-    for name, members in blocks.items():
-        function = R_FUNCTIONS[name]
-        version = versions.get(function.split("::")[0], re.findall(r"[0-9.]+", versions["R"])[0])
-        worst = max((row.difference for row in members if not row.small), default=0.0)
-        lines.append(f"| {name} | {function} {version} | {len(members)} | {worst:.0e} |")
-    return "\n".join([*lines, "", _total(table)])
+def _own_name(value: Any) -> str:
+    """What an element of a list calls itself: its variable, or model and time."""
+    if not isinstance(value, dict):
+        return ""
+    return ", ".join(str(value[name]) for name in ("term", "model", "times") if name in value)
 
 
-def _total(table: list[Row]) -> str:
+def page(table: Sequence[Row], versions: dict[str, str]) -> str:
+    """The page with every number; equal on every machine, because it shows no digit below R's own."""
+    lines = [
+        "# Every number beside R",
+        "",
+        *INTRODUCTION,
+        "",
+        f"**{headline(table)}**",
+        "",
+        versions_line(versions, {name: version(name) for name in LIBRARIES}),
+        "",
+        *summary(table, versions),
+        "",
+        "## Every number",
+    ]
+    for block, (_, about) in BLOCKS.items():
+        lines += ["", f"### {block}", "", f"{about[0].upper()}{about[1:]}.", "", *_block(table, block)]
+    return "\n".join([*lines, ""])
+
+
+def versions_line(versions: dict[str, str], libraries: dict[str, str]) -> str:
+    """Which programs computed the numbers."""
+    theirs = ", ".join(f"{name} {found}" for name, found in versions.items() if name != "R")
+    mine = ", ".join(f"{name} {found}" for name, found in libraries.items())
+    return f"Versions: {versions['R']} with {theirs}; hccfeat with {mine}."
+
+
+def headline(table: Sequence[Row]) -> str:
+    """How many numbers there are, how many are beyond the limits, and the worst differences."""
     beyond = sum(not row.agrees for row in table)
-    absolute = max(row.difference for row in table if row.small)
-    small = f"those below {SMALL:g} differ by at most {absolute:.0e}, absolute"
-    return f"{len(table)} numbers, {beyond} beyond the limits; {small}."
+    worst = max((row for row in table if not row.small), key=_rank)
+    small = max((row for row in table if row.small), key=_rank)
+    return (
+        f"{len(table)} numbers, {beyond} beyond the limits. Worst relative difference {_shown(worst.difference)}"
+        f"{_of(worst)}; worst absolute difference of the numbers below {SMALL:g}: {_shown(small.difference)}"
+        f"{_of(small)}."
+    )
+
+
+def summary(table: Sequence[Row], versions: dict[str, str]) -> list[str]:
+    """One line per block: R's function and version, how many numbers, and the worst differences."""
+    lines = [
+        "| block | what | R | numbers | worst relative | worst absolute (R below 0.001) | verdict |",
+        "| --- | --- | --- | ---: | ---: | ---: | --- |",
+    ]
+    for name, (function, about) in BLOCKS.items():
+        members = [row for row in table if row.block == name]
+        release = versions.get(function.split("::")[0], re.findall(r"[0-9.]+", versions["R"])[0])
+        kinds = [[row for row in members if row.small is small] for small in (False, True)]
+        shown = " | ".join(_shown(max(kind, key=_rank).difference) if kind else "" for kind in kinds)
+        agree = all(row.agrees for row in members)
+        lines.append(f"| {name} | {about} | {function} {release} | {len(members)} | {shown} | {_verdict(agree)} |")
+    return lines
+
+
+def _block(table: Sequence[Row], block: str) -> list[str]:
+    lines = ["| quantity | R | hccfeat | difference | limit | |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    for row in table:
+        if row.block != block:
+            continue
+        label = row.label.removeprefix(block).removeprefix(".") or block
+        limit = f"{_short(row.limit)} {'absolute' if row.small else 'relative'}"
+        cells = [label, _number(row.r), _number(row.ours), _shown(row.difference), limit, _verdict(row.agrees)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _rank(row: Row) -> float:
+    """Differences that are only R's rounding rank alike, and a missing number ranks highest."""
+    return float("inf") if np.isnan(row.difference) else max(row.difference, PRINTED)
+
+
+def _of(row: Row) -> str:
+    return "" if row.difference < PRINTED else f" ({row.label})"
+
+
+def _shown(difference: float) -> str:
+    if np.isnan(difference):
+        return "missing"
+    return f"< {_short(PRINTED)}" if difference < PRINTED else _short(difference)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0e}".replace("e-0", "e-")
+
+
+def _number(value: float) -> str:
+    """Eight digits; what is only rounding is not shown, for it differs between machines."""
+    return f"< {_short(PRINTED)}" if 0 < abs(value) < PRINTED else f"{value:.8g}"
+
+
+def _verdict(agrees: bool) -> str:
+    return "equal" if agrees else "**differs**"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with hcc_li2014 and tcga_lihc")
     parser.add_argument("reference", type=Path, help="folder with r_reference.json")
-    parser.add_argument("--all", action="store_true", help="print every number")
+    parser.add_argument("--write", type=Path, help="page with every number")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a number does not agree")
     arguments = parser.parse_args()
     table = rows(arguments.data, arguments.reference)
-    versions = json.loads((arguments.reference / "r_reference.json").read_text(encoding="utf-8"))["versions"]
-    print(markdown(table) if arguments.all else summary(table, versions))
+    versions = read_reference(arguments.reference, "versions")
+    if arguments.write:
+        arguments.write.write_text(page(table, versions), encoding="utf-8")
+    print("\n".join([headline(table), "", *summary(table, versions)]))
     return int(arguments.check and not all(row.agrees for row in table))
 
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Advance(Protocol):
@@ -14,6 +17,7 @@ class Advance(Protocol):
 
 
 _quiet = False
+_shown: "Progress | None" = None
 
 
 def set_quiet(quiet: bool) -> None:
@@ -38,6 +42,22 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
 
         yield ignore
         return
+    with _display() as bars:
+        task = bars.add_task(title, total=total, note="")
+
+        def advance(steps: int = 1, *, note: str = "") -> None:
+            bars.update(task, advance=steps, note=note)
+
+        yield advance
+
+
+@contextmanager
+def _display() -> Iterator["Progress"]:
+    """The display of this process: a bar inside another is a further line of it, for a terminal has one."""
+    global _shown
+    if _shown is not None:
+        yield _shown
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -48,11 +68,9 @@ def progress_bar(title: str, total: int) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task(title, total=total, note="")
-
-        def advance(steps: int = 1, *, note: str = "") -> None:
-            bars.update(task, advance=steps, note=note)
-
-        yield advance
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        _shown = bars
+        try:
+            yield bars
+        finally:
+            _shown = None

@@ -120,17 +120,20 @@ class Study:
         cohort: str | None = None,
         external: tuple[str, ...] = (),
         cross_validate: bool = False,
+        tune: bool = False,
+        comparators: tuple[str, ...] | None = None,
     ) -> AnalyzeSummary:
         """Judge the models of some endpoints and write the report; see :mod:`hccfeat.analysis.workflow`.
 
         The first of several ``features`` feeds the models; the report compares all of them with clinical items.
+        ``comparators`` names the models beside the network, and ``tune`` chooses their settings in inner folds.
         """
         from hccfeat.analysis.workflow import AnalyzeRequest, analyze
         from hccfeat.report.collect import collect
         from hccfeat.report.html import write_report
 
         names = (features,) if isinstance(features, str) else features
-        request = AnalyzeRequest(endpoints, names, cohort, external, cross_validate)
+        request = AnalyzeRequest(endpoints, names, cohort, external, cross_validate, tune, comparators)
         run = analyze(self.folder, self.config, request)
         report = write_report(self.folder / "results" / run.run_id, collect(self.folder, self.config, run))
         return AnalyzeSummary(run.run_id, report, run.simulated, run.headline(), run.notices())

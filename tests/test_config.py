@@ -26,6 +26,7 @@ def test_defaults(tmp_path: Path) -> None:
         ('name = "Liver Study"', "name"),
         ('name = "liver"\nsplitt = 1', "splitt"),
         ('name = "liver"\n[split]\ntest_fraction = 1.5', "split.test_fraction"),
+        ('name = "liver"\n[statement]\nethic = "x"', "statement.ethic"),
         ("name = liver", "TOML"),
     ],
 )

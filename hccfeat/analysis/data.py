@@ -1,6 +1,7 @@
 """The input of an analysis, and the patients of one cohort and split as aligned arrays."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ ROLES = ("train", "held_out", "external", "all")
 PATIENT_COLUMNS = ("patient_id", "cohort", "role", "treated", "time", "event", "y", "excluded")
 Modality = Literal["slide", "mri"]
 COLOURS = ("mean_red", "mean_green", "mean_blue")
+PatchBags = Callable[[Sequence[str]], list[NDArray[np.float32]]]
+"""Patients to the patch vectors of each (m, d), m at least 1."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class EndpointData:
         development cohort, ``external``, or ``all`` for a cohort that is only described), ``treated`` (bool),
         ``time`` (months), ``event`` (bool), ``y`` (0, 1 or null), ``excluded`` (why ``y`` is null, or null).
         A patient with a time and an event counts in survival analyses even where ``y`` is null; set time and
-        event to null to leave the patient out of everything.
+        event to null to leave the patient out of everything. Optional: ``months`` and ``recurred``, the same
+        where time and event are already cut at the horizon, and ``died``, whether death ended ``months``.
     indicators : DataFrame
         ``patient_id`` and numeric or boolean clinical indicators; nulls allowed.
     indicator_names : list of str
@@ -46,6 +50,8 @@ class EndpointData:
         What ``images`` are: slides with their PPS, or MRI exams with their embedding.
     timed : bool
         False for an endpoint that is a finding without a time: nothing of it can be analysed as survival.
+    bags : callable, optional
+        Patch vectors behind ``images``, by the same encoder, read when a model asks for them.
     """
 
     endpoint: str
@@ -59,6 +65,7 @@ class EndpointData:
     seen: set[str] = field(default_factory=set)
     modality: Modality = "slide"
     timed: bool = True
+    bags: PatchBags | None = None
 
     def __post_init__(self) -> None:
         _check_patients(self.patients)
@@ -94,6 +101,18 @@ class Population:
     left_out: dict[str, int] = field(default_factory=dict)
     """Patients of this cohort and split that are not here, by reason."""
     modality: Modality = "slide"
+    months: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """Follow-up (n,) that is not cut at the horizon; ``time`` where nothing else is given."""
+    recurred: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """Whether the event ended ``months`` (n,)."""
+    died: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """Whether death without the event ended ``months`` (n,); all NaN where deaths are not known."""
+
+    def __post_init__(self) -> None:
+        defaults = {"months": self.time, "recurred": self.event, "died": np.full(len(self), np.nan)}
+        for name, values in defaults.items():
+            if len(getattr(self, name)) != len(self):
+                object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -128,6 +147,9 @@ class Population:
             owners,
             None if self.colour is None else self.colour[rows],
             modality=self.modality,
+            months=self.months[rows],
+            recurred=self.recurred[rows],
+            died=self.died[rows],
         )
 
     def patient_mean(self, per_image: NDArray) -> NDArray[np.float64]:
@@ -180,6 +202,9 @@ def population(data: EndpointData, cohort: str, role: Role, split: SplitRole) ->
         list(data.indicator_names),
         left_out={reason: count for reason, count in left_out.items() if count},
         modality=data.modality,
+        months=_floats(untreated["months" if "months" in untreated.columns else "time"]),
+        recurred=_floats(untreated["recurred" if "recurred" in untreated.columns else "event"]),
+        died=_floats(untreated["died"]) if "died" in untreated.columns else np.zeros(0),
     )
     return base if images is None else _with_images(base, images)
 
@@ -188,25 +213,11 @@ def _with_images(base: Population, images: pl.DataFrame) -> Population:
     row_of = {patient: row for row, patient in enumerate(base.ids)}
     mine = images.filter(pl.col("patient_id").is_in(base.ids)).sort("image_id")
     owners = np.array([row_of[patient] for patient in mine["patient_id"]], dtype=np.int64)
-    populated = Population(
-        base.cohort,
-        base.split,
-        base.ids,
-        base.time,
-        base.event,
-        base.y,
-        base.indicators,
-        base.indicator_names,
-        _vectors(mine["vector"]),
-        owners,
-        left_out=base.left_out,
-        modality=base.modality,
-    )
+    populated = replace(base, image_vectors=_vectors(mine["vector"]), image_patient=owners)
     if not set(COLOURS) <= set(images.columns) or not len(base):
         return populated
     colours = mine.select(COLOURS).cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    object.__setattr__(populated, "colour", populated.patient_mean(colours))
-    return populated
+    return replace(populated, colour=populated.patient_mean(colours))
 
 
 def _vectors(column: pl.Series) -> NDArray[np.float32]:

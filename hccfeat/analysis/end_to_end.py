@@ -15,6 +15,7 @@ from hccfeat.analysis.data import EndpointData, Population, Role, population
 from hccfeat.analysis.guard import assert_unseen
 from hccfeat.analysis.judging import estimates, risk_of
 from hccfeat.analysis.models import PPS, FitRiskOfImages, check_classes, default_fit, fit_pps
+from hccfeat.analysis.rating import Rating
 from hccfeat.analysis.results import EndpointResult, SplitRole
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
 from hccfeat.errors import AnalysisError
@@ -208,7 +209,7 @@ def _compared(
     risks = [np.array([model.risks[patient] for patient in judges.ids]) for model in models]
     scores = []
     for model, risk in zip(models, risks, strict=True):
-        rated = estimates(judges, risk, settings)
+        rated = estimates(judges, Rating(risk, probability=risk), settings, horizon=data.horizon_months)
         counts = confusion(judges.y, risk, settings.threshold)
         scores.append(Score(model.name, {name: rated[name] for name in METRICS}, counts))
     views = [judged(judges.y, risk, judges.ids, "patients") for risk in risks]

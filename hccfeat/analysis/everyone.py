@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from hccfeat.analysis.data import EndpointData
-from hccfeat.analysis.models import PPS
+from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.results import EndpointResult
 from hccfeat.errors import AnalysisError
 
@@ -31,9 +31,9 @@ def risks_of_everyone(data: EndpointData, result: EndpointResult) -> pl.DataFram
     AnalysisError
         If there are no images or no fitted network.
     """
-    model = result.artefacts.get(PPS)
+    model = result.artefacts.get(IMAGE_MODELS[data.modality])
     if data.images is None or model is None:
-        raise AnalysisError(f"endpoint {data.endpoint}", "has no PPS risks", "Extract the images first.")
+        raise AnalysisError(f"endpoint {data.endpoint}", "has no image risks", "Extract the images first.")
     images = data.images.sort("image_id")
     per_image = model.predict(np.stack([np.asarray(v, dtype=np.float32) for v in images["vector"]]))
     risk = images.select("patient_id").with_columns(risk=pl.Series(per_image, dtype=pl.Float64))

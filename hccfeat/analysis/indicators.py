@@ -12,11 +12,12 @@ from hccfeat.analysis.models import CLINICAL, INTEGRATED, PPS, fit_clinical, usa
 from hccfeat.analysis.prognosis import RatedPatients
 from hccfeat.analysis.results import EndpointResult
 from hccfeat.config import AnalysisConfig
+from hccfeat.stats.concordance import concordance
 from hccfeat.stats.delong import paired_delong
 from hccfeat.stats.discrimination import auroc
 from hccfeat.stats.estimate import Estimate
 from hccfeat.stats.resampling import bootstrap, percentile_interval
-from hccfeat.stats.survival import harrell_c, weighted_harrell
+from hccfeat.stats.survival import weighted_harrell
 
 FOLDS = 5
 
@@ -153,7 +154,7 @@ def concordances(
     models : mapping
         Further risks by model name, (n,) each, NaN where there is none.
     settings : AnalysisConfig
-        Bootstraps and seed.
+        Bootstraps and seed of the difference.
     """
     patients = judges.patients
     columns = {name: patients.indicators[:, k] for k, name in enumerate(patients.indicator_names)}
@@ -162,7 +163,7 @@ def concordances(
     for name, score in [(PPS, judges.risk), *columns.items(), *models.items()]:
         keep = patients.followed & ~np.isnan(score)
         time, event = patients.time[keep], patients.event[keep]
-        alone = harrell_c(time, event, score[keep], **draw)
+        alone = concordance(time, event, score[keep]).estimate()
         lead = None if name == PPS else _concordance_lead(time, event, judges.risk[keep], score[keep], **draw)
         found.append(Concordance(name, alone, lead))
     return found

@@ -1,76 +1,80 @@
-"""Scores of one model on one set of patients: metrics, curves and risk groups."""
+"""Scores of one model on one set of patients: metrics, curves, risk groups and the conditions found on the way."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hccfeat.analysis.conditions import Condition
+from hccfeat.analysis.curves import (
+    calibration_curve,
+    decision_curve,
+    default_decisions,
+    risk_distribution,
+    risk_times,
+    survival_curve,
+)
 from hccfeat.analysis.data import EndpointData, Population
-from hccfeat.analysis.hazards import hazard_row, per_sd
+from hccfeat.analysis.hazards import group_test, guarded_hazard, hazard_row, per_sd
+from hccfeat.analysis.judge_metrics import estimates
 from hccfeat.analysis.models import FittedModel
+from hccfeat.analysis.proportionality import proportionality
+from hccfeat.analysis.rating import Rating, followed_beyond, judging_times, rate, risk_of
 from hccfeat.analysis.results import (
+    CalibrationCurve,
+    DecisionCurve,
+    EndpointResult,
     GroupComparison,
     HazardRatio,
     Metric,
     Prediction,
+    ProportionalityTest,
+    RiskDistribution,
     RocCurve,
-    SurvivalCurve,
 )
 from hccfeat.config import AnalysisConfig
-from hccfeat.errors import AnalysisError
-from hccfeat.stats.cox import cox_univariable
-from hccfeat.stats.discrimination import auroc, average_precision, roc_points
+from hccfeat.stats.discrimination import auroc, roc_points
 from hccfeat.stats.estimate import Estimate
-from hccfeat.stats.survival import harrell_c, kaplan_meier, logrank
-from hccfeat.stats.threshold import threshold_metrics
 
-MOST_RISK_TIMES = 8
+__all__ = [
+    "GROUPS",
+    "Verdict",
+    "decisions_without_model",
+    "estimates",
+    "judge",
+    "metric_row",
+    "metric_rows",
+    "model_decisions",
+    "predictions",
+    "rate",
+    "risk_of",
+    "risk_times",
+]
+
 GROUPS = ("low risk", "high risk")
 
 
 @dataclass
 class Verdict:
-    """What one model scored on one population; ``withheld`` maps hazard-ratio terms to the reason."""
+    """What one model scored on one population, and what replaced or withheld any of it."""
 
     metrics: list[Metric] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
     rocs: list[RocCurve] = field(default_factory=list)
     groups: list[GroupComparison] = field(default_factory=list)
     hazard_ratios: list[HazardRatio] = field(default_factory=list)
-    withheld: dict[str, str] = field(default_factory=dict)
+    calibrations: list[CalibrationCurve] = field(default_factory=list)
+    decisions: list[DecisionCurve] = field(default_factory=list)
+    distributions: list[RiskDistribution] = field(default_factory=list)
+    proportionality: list[ProportionalityTest] = field(default_factory=list)
+    conditions: list[Condition] = field(default_factory=list)
 
-
-def risk_of(model: FittedModel, patients: Population) -> NDArray[np.float64]:
-    """Predicted risk of each patient (n,).
-
-    Raises
-    ------
-    AnalysisError
-        If the model gives anything but one finite number per patient.
-    """
-    risk = np.asarray(model.predict(patients), dtype=np.float64)
-    if risk.shape != (len(patients),) or not np.isfinite(risk).all():
-        raise AnalysisError(
-            f"model {model.name}", "gave risks that are not finite numbers", "Check the embeddings with `verify`."
-        )
-    return risk
-
-
-def estimates(
-    patients: Population, risk: NDArray[np.float64], settings: AnalysisConfig, *, timed: bool = True
-) -> dict[str, Estimate]:
-    """Every metric of a risk: on labelled patients, and, ``timed``, Harrell's C on those with a survival time."""
-    labelled, followed = patients.labelled, patients.followed
-    y, r = patients.y[labelled], risk[labelled]
-    draw = {"resamples": settings.bootstraps, "seed": settings.seed}
-    found = {
-        "auroc": auroc(y, r),
-        "auprc": average_precision(y, r, **draw),
-        **threshold_metrics(y, r, settings.threshold, **draw),
-    }
-    if timed:
-        found["c_index"] = harrell_c(patients.time[followed], patients.event[followed], risk[followed], **draw)
-    return found
+    def into(self, result: EndpointResult) -> None:
+        """Append everything but the conditions, which are told per population."""
+        for name, rows in vars(self).items():
+            if name != "conditions":
+                getattr(result, name).extend(rows)
 
 
 def judge(
@@ -91,23 +95,28 @@ def judge(
     cut : float or None
         Median risk of the training patients, which separates the risk groups; None makes no groups.
     """
-    risk = risk_of(model, patients)
+    rating = rate(model, patients)
     verdict = Verdict()
-    note = model.method_note(patients)
-    for metric, found in estimates(patients, risk, settings, timed=data.timed).items():
-        verdict.metrics.append(metric_row(data.endpoint, patients, model.name, metric, found, note))
-    for patient, value in zip(patients.ids, risk, strict=True):
-        verdict.predictions.append(
-            Prediction(data.endpoint, patients.cohort, patients.split, model.name, patient, float(value))
-        )
+    found = estimates(patients, rating, settings, horizon=data.horizon_months, timed=data.timed)
+    verdict.metrics += metric_rows(data.endpoint, patients, model, found)
+    verdict.predictions += predictions(data, model.name, patients, rating)
     labelled = patients.labelled
     if len(np.unique(patients.y[labelled])) == 2:
-        x, y = roc_points(patients.y[labelled], risk[labelled])
-        area = auroc(patients.y[labelled], risk[labelled]).value
+        x, y = roc_points(patients.y[labelled], rating.risk[labelled])
+        area = auroc(patients.y[labelled], rating.risk[labelled]).value
         verdict.rocs.append(RocCurve(model.name, patients.cohort, patients.split, x, y, float(area or 0.0)))
+    _add_curves(verdict, data, model.name, patients, rating)
     if cut is not None and patients.followed.any():
-        _add_groups(verdict, data, model.name, patients, risk, cut)
+        _add_groups(verdict, data, model.name, patients, rating.risk, cut, settings.seed)
     return verdict
+
+
+def metric_rows(
+    endpoint: str, patients: Population, model: FittedModel, found: dict[str, Estimate]
+) -> list[Metric]:
+    """The estimates of a model as rows of ``metrics.csv``."""
+    note = model.method_note(patients)
+    return [metric_row(endpoint, patients, model.name, metric, one, note) for metric, one in found.items()]
 
 
 def metric_row(endpoint: str, patients: Population, model: str, metric: str, found: Estimate, note: str) -> Metric:
@@ -127,57 +136,110 @@ def metric_row(endpoint: str, patients: Population, model: str, metric: str, fou
     )
 
 
+def predictions(data: EndpointData, model: str, patients: Population, rating: Rating) -> list[Prediction]:
+    """The risk of each patient as a row."""
+    place = (data.endpoint, patients.cohort, patients.split, model)
+    return [
+        Prediction(*place, patient, float(risk)) for patient, risk in zip(patients.ids, rating.risk, strict=True)
+    ]
+
+
+def _views(data: EndpointData, patients: Population) -> Iterable[tuple[float | None, NDArray[np.bool_]]]:
+    """The label, and each judging time: what is predicted, and of whom that can be judged."""
+    yield None, patients.labelled
+    if data.timed:
+        for when in judging_times(patients, data.horizon_months):
+            if followed_beyond(patients, when) >= 2:
+                yield when, patients.followed
+
+
+def decisions_without_model(data: EndpointData, patients: Population) -> list[DecisionCurve]:
+    """Net benefit of treating everybody and nobody, for the label and each judging time."""
+    return [
+        curve for when, keep in _views(data, patients) for curve in default_decisions(patients.take(keep), when)
+    ]
+
+
+def model_decisions(data: EndpointData, model: str, patients: Population, rating: Rating) -> list[DecisionCurve]:
+    """Net benefit of a model for the label and each judging time at which it gives a probability."""
+    found = []
+    for when, keep in _views(data, patients):
+        probability = rating.probability if when is None else rating.by(when, data.horizon_months)[0]
+        if probability is not None:
+            found.append(decision_curve(model, patients.take(keep), probability[keep], when))
+    return [curve for curve in found if curve is not None]
+
+
+def _add_curves(verdict: Verdict, data: EndpointData, model: str, patients: Population, rating: Rating) -> None:
+    """Calibration and net benefit of the label and at each judging time, and the distribution of the risk."""
+    verdict.decisions += model_decisions(data, model, patients, rating)
+    for when, keep in _views(data, patients):
+        probability = rating.probability if when is None else rating.by(when, data.horizon_months)[0]
+        if probability is not None and keep.any():
+            curve = calibration_curve(model, patients.take(keep), probability[keep], when)
+            verdict.calibrations += [curve] if curve is not None else []
+    labelled = patients.labelled
+    risk = rating.risk if rating.probability is None else rating.probability
+    unit = rating.probability is not None
+    spread = risk_distribution(model, patients.take(labelled), risk[labelled], unit=unit)
+    verdict.distributions += [spread] if spread is not None else []
+
+
 def _add_groups(
-    verdict: Verdict, data: EndpointData, model: str, patients: Population, risk: NDArray[np.float64], cut: float
+    verdict: Verdict,
+    data: EndpointData,
+    model: str,
+    patients: Population,
+    risk: NDArray[np.float64],
+    cut: float,
+    seed: int,
 ) -> None:
     """Risk groups (P1 readings 28 and 35): curves, log-rank, and hazard ratios of the group and per SD."""
     keep = patients.followed
-    time, event, risk = patients.time[keep], patients.event[keep], risk[keep]
+    followed, risk = patients.take(keep), risk[keep]
     high = risk > cut
-    marks = risk_times(time, data.horizon_months)
-    curves, notes = [], []
-    for name, members in zip(GROUPS, (~high, high), strict=True):
-        if not members.any():
-            notes.append(f"no patient in the {name} group")
-            continue
-        km = kaplan_meier(time[members], event[members], marks)
-        curves.append(
-            SurvivalCurve(
-                name,
-                km.times,
-                km.survival,
-                km.lower,
-                km.upper,
-                km.risk_times,
-                km.at_risk,
-                km.n,
-                km.events,
-                km.median,
-            )
-        )
-    test = logrank(time, event, np.where(high, GROUPS[1], GROUPS[0]))
-    if test.reason:
-        notes.append(f"log-rank test withheld: {test.reason}")
+    marks = risk_times(followed.time, data.horizon_months)
+    members = {name: mask for name, mask in zip(GROUPS, (~high, high), strict=True) if mask.any()}
+    until = data.horizon_months or min(float(followed.time[mask].max()) for mask in members.values())
+    curves = [survival_curve(name, followed.take(mask), marks, until) for name, mask in members.items()]
+    notes = [f"no patient in the {name} group" for name in GROUPS if name not in members]
+    about = f"risk groups of {model}"
+    test = group_test(followed.time, followed.event, np.where(high, GROUPS[1], GROUPS[0]), about, seed)
+    notes += [test.note] if test.note else []
+    verdict.conditions += [test.condition] if test.condition is not None else []
+    place = (model, patients.cohort, patients.split)
+    # The test sorts by label, "high risk" first.
+    expected = dict(zip(sorted(members), test.expected, strict=False))
     verdict.groups.append(
         GroupComparison(
-            model, patients.cohort, patients.split, cut, tuple(curves), test.chisq, test.p, "; ".join(notes)
+            *place,
+            cut,
+            tuple(curves),
+            test.chisq,
+            test.p,
+            "; ".join(notes),
+            test.test,
+            tuple(expected[name] for name in members if name in expected),
         )
     )
-    apparent = ", apparent" if patients.split == "apparent" else ""
-    fits = {
-        f"risk group{apparent}": cox_univariable(time, event, high.astype(float)),
-        f"risk per SD{apparent}": cox_univariable(time, event, per_sd(risk)),
-    }
-    for kind, fit in fits.items():
-        verdict.hazard_ratios.append(hazard_row(data.endpoint, patients.cohort, kind, model, fit))
-        if fit.reason:
-            verdict.withheld[f"{kind} of {model}"] = fit.reason
+    _add_hazards(verdict, data, model, followed, {"risk group": high.astype(float), "risk per SD": per_sd(risk)})
 
 
-def risk_times(time: NDArray[np.float64], horizon: float | None) -> NDArray[np.float64]:
-    """Round times in months at which numbers at risk are shown: quarters of the horizon, or whole years."""
-    if horizon is not None:
-        return np.linspace(0.0, horizon, 5)
-    last = float(time.max(initial=0.0))
-    step = 12.0 * max(1, int(np.ceil(last / 12 / MOST_RISK_TIMES)))
-    return np.arange(0.0, last + 1e-9, step)
+def _add_hazards(
+    verdict: Verdict,
+    data: EndpointData,
+    model: str,
+    followed: Population,
+    covariates: dict[str, NDArray[np.float64]],
+) -> None:
+    """A hazard ratio of each form of the risk, and whether it changes with time."""
+    apparent = ", apparent" if followed.split == "apparent" else ""
+    for kind, values in covariates.items():
+        fit, condition = guarded_hazard(followed.time, followed.event, values, f"{kind} of {model}")
+        verdict.hazard_ratios.append(hazard_row(data.endpoint, followed.cohort, f"{kind}{apparent}", model, fit))
+        if condition is not None:
+            verdict.conditions.append(condition)
+            continue
+        tests, changing = proportionality(followed, model, followed.time, followed.event, values, [kind])
+        verdict.proportionality += tests
+        verdict.conditions += changing

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from hccfeat.analysis.data import COLOURS, EndpointData, Modality
+from hccfeat.analysis.data import COLOURS, PATIENT_COLUMNS, EndpointData, Modality
 from hccfeat.cohort.described import ingested_description
 from hccfeat.cohort.dictionary import Dictionary, Endpoint, load_dictionary
 from hccfeat.cohort.endpoints import label, label_by_variable
@@ -87,7 +87,9 @@ def load_endpoint(
         rows = query(study, _PATIENTS, [split_name(config), cohort])
         frames.append(_labelled(study, definition, cohort, rows, pl.lit("external")))
     patients = pl.concat(frames).drop_nulls("role")
-    indicators, names = _indicators(study, dictionary, definition, patients)
+    read = dictionary.predictors(ingested_description(study, scope.cohort))
+    wanted = [name for name in read if name not in definition.hidden]
+    indicators, names = _indicators(study, dictionary, wanted, patients)
     return EndpointData(
         endpoint=endpoint,
         label=definition.label,
@@ -140,7 +142,7 @@ def _labelled(study: Path, endpoint: Endpoint, cohort: str, rows: pl.DataFrame, 
     return (
         rows.with_columns(role=role)
         .join(labels, on="patient_id", how="left", validate="1:1")
-        .select("patient_id", "cohort", "role", "treated", "time", "event", "y", "excluded")
+        .select(*PATIENT_COLUMNS, "months", "recurred", "died")
     )
 
 
@@ -194,13 +196,18 @@ def image_vectors(study: Path, feature_set: FeatureSet | None) -> tuple[pl.DataF
 
 
 def _indicators(
-    study: Path, dictionary: Dictionary, endpoint: Endpoint, patients: pl.DataFrame
+    study: Path, dictionary: Dictionary, wanted: Sequence[str], patients: pl.DataFrame
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Numeric indicators that do not tell the endpoint: flags 0 and 1, categories as the rank of their level."""
+    """Those variables that learners have well recorded, as numbers: flags 0 and 1, categories as ranks."""
     table = clinical_rows(study, patients["patient_id"].to_list())
-    names = well_recorded(table, [name for name in dictionary.indicators if name not in endpoint.hidden])
+    names = well_recorded(table.join(learners(patients), on="patient_id", how="semi"), wanted)
     columns = [item_column(table, name, dictionary).fill_nan(None) for name in names]
     return table.select("patient_id").with_columns(columns), names
+
+
+def learners(patients: pl.DataFrame) -> pl.DataFrame:
+    """Those of an endpoint's patients who may decide what is learnt: no judge is among them."""
+    return patients.filter(pl.col("role").is_in(["train", "all"]))
 
 
 def well_recorded(table: pl.DataFrame, names: Sequence[str]) -> list[str]:

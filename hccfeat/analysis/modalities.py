@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
+from hccfeat.analysis.comparisons import Pair, compare_pairs, delong_difference
 from hccfeat.analysis.crossval import average
 from hccfeat.analysis.data import EndpointData, Population, Role, population
 from hccfeat.analysis.guard import assert_unseen
+from hccfeat.analysis.judge_metrics import of_label
+from hccfeat.analysis.judged_risks import JudgedRisks
 from hccfeat.analysis.judging import metric_row
 from hccfeat.analysis.modality_models import (
     CLINICAL_INPUT,
@@ -22,14 +24,13 @@ from hccfeat.analysis.modality_models import (
 from hccfeat.analysis.models import check_classes
 from hccfeat.analysis.results import ModalityComparison, ModalityGap, Prediction, SplitRole
 from hccfeat.config import AnalysisConfig
-from hccfeat.errors import AnalysisError
-from hccfeat.stats.calibration import brier_score, calibration
-from hccfeat.stats.delong import paired_delong
+from hccfeat.errors import AnalysisError, LeakageError
+from hccfeat.stats.concordance import concordance
 from hccfeat.stats.discrimination import auroc
 from hccfeat.stats.estimate import Estimate
-from hccfeat.stats.intervals import normal_estimate, wald_p
-from hccfeat.stats.survival import harrell_c
+from hccfeat.stats.intervals import holm
 
+CLINICAL_COMPONENTS = f"{CLINICAL_INPUT}_components"
 UNION_LABEL = "All together"
 Risks = dict[str, NDArray[np.float64]]
 
@@ -103,14 +104,22 @@ def compare_modality_folds(
 
     Raises
     ------
-    LeakageError, AnalysisError
+    LeakageError
+        If an encoder has seen a judge, or a patient judges in two folds.
+    AnalysisError
         As there.
     """
     rounds = []
+    judged: set[str] = set()
     for data, inputs in folds:
         cohort = data.cohorts("held_out")[0]
         models = _fitted(data, inputs)
         rounds.append(_judged(data, inputs, models, cohort, "held_out", "cross_validation"))
+        mine = set(rounds[-1].judges.ids)
+        if twice := len(judged & mine):
+            problem = f"{twice} of its patients judge in another fold"
+            raise LeakageError(f"fold {len(rounds)} of the modalities", problem, "Split by patient.")
+        judged |= mine
     if not any(len(judged.judges) for judged in rounds):
         raise AnalysisError("modalities", "no judge has every modality", "Extract both for the same patients.")
     data, inputs = folds[0]
@@ -159,7 +168,7 @@ def _comparison(
     first = rounds[0].judges
     metrics, areas = [], {}
     for name in names:
-        scores = [_scores(one.judges, one.risks[name], settings, timed=data.timed) for one in rounds]
+        scores = [_scores(one.judges, one.risks[name], settings.threshold, timed=data.timed) for one in rounds]
         note = f"{rounds[0].models.components[name]} components; {RECIPE}"
         for metric in scores[0]:
             folds = [score[metric] for score in scores]
@@ -170,6 +179,7 @@ def _comparison(
     single = [source.model for source in inputs]
     best = max(single, key=lambda name: (areas[name], -single.index(name)))
     fewest = min((one.models for one in rounds), key=lambda models: models.trained)
+    together, pairs = _together(data, rounds), _pairs(single, best)
     return ModalityComparison(
         cohort=first.cohort,
         split=first.split,
@@ -180,74 +190,70 @@ def _comparison(
         events=int(sum(one.judges.y.sum() for one in rounds)),
         left_out=sum(one.left_out for one in rounds),
         metrics=tuple(metrics),
-        gaps=_gaps(single, best, rounds),
+        gaps=_gaps(together, pairs),
+        differences=tuple(compare_pairs(together, pairs, settings, CLINICAL_COMPONENTS)),
         predictions=tuple(_predictions(data.endpoint, rounds)),
         best=best,
         note=_note(inputs, rounds[0].models, fewest),
     )
 
 
-def _scores(
-    judges: Population, risk: NDArray[np.float64], settings: AnalysisConfig, *, timed: bool
-) -> dict[str, Estimate]:
-    """AUROC, C-index where there are times, Brier score and calibration slope of one risk."""
+def _scores(judges: Population, risk: NDArray[np.float64], threshold: float, *, timed: bool) -> dict[str, Estimate]:
+    """AUROC, C-index where there are times, Brier score, calibration and net benefit of one risk."""
     found = {"auroc": auroc(judges.y, risk)}
     if timed:
         known = judges.followed
-        found["c_index"] = harrell_c(
-            judges.time[known], judges.event[known], risk[known],
-            resamples=settings.bootstraps, seed=settings.seed,
-        )  # fmt: skip
-    if len(judges):
-        found["brier"] = brier_score(judges.y, risk)
-    else:
-        found["brier"] = Estimate(None, None, None, 0, 0, "Brier score not estimated: no patient to judge")
-    found["calibration_slope"] = calibration(judges.y, risk).slope
-    return found
+        found["c_index"] = concordance(judges.time[known], judges.event[known], risk[known]).estimate()
+    return found | of_label(judges.y, risk, threshold)
 
 
-def _gaps(single: Sequence[str], best: str, rounds: Sequence[_Round]) -> tuple[ModalityGap, ...]:
+def _together(data: EndpointData, rounds: Sequence[_Round]) -> JudgedRisks:
+    """Risks of all judges with the fold of each; labelled patients only, so that Brier scores are of the label."""
+    judges = [one.judges for one in rounds]
+    time, event = (np.concatenate([getattr(one, name) for one in judges]) for name in ("time", "event"))
+    return JudgedRisks(
+        endpoint=data.endpoint,
+        cohort=judges[0].cohort,
+        split=judges[0].split,
+        y=np.concatenate([one.y for one in judges]),
+        time=time,
+        event=event,
+        months=time,
+        recurred=event,
+        fold=np.repeat(np.arange(len(rounds)), [len(one) for one in judges]),
+        risks={name: np.concatenate([one.risks[name] for one in rounds]) for name in rounds[0].risks},
+        timed=data.timed,
+    )
+
+
+def _pairs(single: Sequence[str], best: str) -> list[Pair]:
     """Each image modality and the union against clinical items, and the union against the best single one."""
-    clinical = f"{CLINICAL_INPUT}_components"
+    clinical = CLINICAL_COMPONENTS
     pairs = [(name, clinical) for name in [*single, UNION] if clinical in single and name != clinical]
     pairs += [(UNION, best)] if (UNION, best) not in pairs else []
-    raw = [_gap(one, other, rounds) for one, other in pairs]
+    return [Pair(one, other, declared=True) for one, other in pairs]
+
+
+def _gaps(judged: JudgedRisks, pairs: Sequence[Pair]) -> tuple[ModalityGap, ...]:
+    """AUROC of each pair by DeLong, or the mean over folds."""
+    raw = [delong_difference(judged, pair.first, pair.second) for pair in pairs]
     known = [p for _, p in raw if p is not None]
-    adjusted = iter(multipletests(known, method="holm")[1].tolist() if known else [])
+    adjusted = iter(holm(known))
     return tuple(
         ModalityGap(
-            one,
-            other,
+            pair.first,
+            pair.second,
             found.value,
             found.lower,
             found.upper,
             p,
-            None if p is None else float(next(adjusted)),
+            None if p is None else next(adjusted),
             found.n,
             found.events,
             f"{found.method}; Holm over {len(known)} differences",
         )
-        for (one, other), (found, p) in zip(pairs, raw, strict=True)
+        for pair, (found, p) in zip(pairs, raw, strict=True)
     )
-
-
-def _gap(one: str, other: str, rounds: Sequence[_Round]) -> tuple[Estimate, float | None]:
-    """AUROC of the first minus that of the second: DeLong's, or the mean over folds."""
-    tests = [paired_delong(found.judges.y, found.risks[other], found.risks[one]) for found in rounds]
-    if len(tests) == 1:
-        return tests[0].difference, tests[0].p
-    n, events = sum(len(found.judges) for found in rounds), int(sum(found.judges.y.sum() for found in rounds))
-    values = [test.difference.value for test in tests]
-    errors = [test.difference.standard_error or 0.0 for test in tests]
-    if any(value is None for value in values):
-        lost = sum(value is None for value in values)
-        reason = f"{lost} of {len(tests)} folds have too few patients of a class"
-        return Estimate(None, None, None, n, events, f"difference in AUROC not estimated: {reason}"), None
-    value = float(np.mean([value for value in values if value is not None]))
-    error = float(np.sqrt(np.square(errors).sum())) / len(tests)
-    note = "95 % interval from the folds' paired DeLong variances, given the fitted models"
-    name = f"difference in AUROC, mean of {len(tests)} folds"
-    return normal_estimate(value, error, n, events, name, note, (-1.0, 1.0)), wald_p(value, error)
 
 
 def _predictions(endpoint: str, rounds: Sequence[_Round]) -> list[Prediction]:

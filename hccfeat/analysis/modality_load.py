@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from hccfeat.analysis.data import EndpointData
-from hccfeat.analysis.load import clinical_rows, image_vectors, modality_of, well_recorded
+from hccfeat.analysis.load import clinical_rows, image_vectors, learners, modality_of, well_recorded
 from hccfeat.analysis.modality_models import CLINICAL_INPUT, ModalityInput
 from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.items import ItemSet, item_matrix, load_items
@@ -25,7 +24,7 @@ def load_inputs(study: Path, data: EndpointData, sets: Sequence[FeatureSet]) -> 
     """Load what each modality says about the patients of an endpoint.
 
     The clinical modality is the item set of the MRI recipe (``mri52`` where there is none) if at least half of its
-    items are recorded in the development cohort, and the endpoint's indicators if not; items that would give the
+    items are recorded in its training patients, and the endpoint's indicators if not; items that would give the
     endpoint away are left out.
 
     Parameters
@@ -73,8 +72,7 @@ def _of_items(study: Path, data: EndpointData, sets: Sequence[FeatureSet]) -> Mo
     whole = load_items(names[0], study)
     allowed = [item for item in whole.items if item not in dictionary.endpoint(data.endpoint).hidden]
     table = clinical_rows(study, data.patients["patient_id"].to_list())
-    own = data.patients.filter(pl.col("role") != "external")["patient_id"].to_list()
-    recorded = well_recorded(table.filter(pl.col("patient_id").is_in(own)), allowed)
+    recorded = well_recorded(table.join(learners(data.patients), on="patient_id", how="semi"), allowed)
     if len(recorded) >= ENOUGH_ITEMS * len(allowed):
         chosen, label = recorded, f"Clinical items ({len(recorded)})"
         detail = f"{len(recorded)} of the {len(whole.items)} items of {whole.name}"

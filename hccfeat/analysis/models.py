@@ -1,7 +1,8 @@
 """The models that are compared: each is fitted on training patients and then only predicts.
 
-A new comparator is one function from training patients to a :class:`FittedModel`, listed in
-:func:`fit_models`; it then appears in every table beside the others.
+Here are P1's models with xgboost and the colour control, which every analysis fits. Further comparators are listed
+in :mod:`hccfeat.analysis.comparators`: one function each from training patients to a :class:`FittedModel`, which
+then appears in every table beside the others.
 """
 
 from collections.abc import Callable
@@ -50,7 +51,10 @@ FitRiskOfImages = Callable[[NDArray[np.float32], NDArray[np.int64], PrognosticRe
 class FittedModel:
     """A model that has been fitted on training patients.
 
-    ``needs`` holds a value per patient for every indicator the model reads (NaN where it is imputed).
+    ``predict`` ranks patients: a finite risk each (n,), higher is worse. ``probability`` (n,) is that of the event
+    by the horizon, the risk itself for a classifier; ``risk_by`` (n, h) that by each of some months (h,), up to the
+    horizon or the last follow-up of the training patients. None where the model has none. ``keep`` is the network
+    behind it, which ``hccfeat predict`` uses again.
     """
 
     name: str
@@ -58,6 +62,8 @@ class FittedModel:
     predict: Callable[[Population], NDArray[np.float64]]
     reads_indicators: bool = False
     keep: RiskOfImages | None = None
+    probability: Callable[[Population], NDArray[np.float64]] | None = None
+    risk_by: Callable[[Population, NDArray[np.float64]], NDArray[np.float64]] | None = None
 
     def method_note(self, judged: Population) -> str:
         """What the model is, and how many of the judged patients have an indicator filled in."""
@@ -65,6 +71,18 @@ class FittedModel:
         if not incomplete:
             return self.description
         return f"{self.description}; {incomplete} of {len(judged)} patients lack an indicator"
+
+
+def classifier(
+    name: str,
+    description: str,
+    predict: Callable[[Population], NDArray[np.float64]],
+    *,
+    reads_indicators: bool = False,
+    keep: RiskOfImages | None = None,
+) -> FittedModel:
+    """A model whose risk is its probability of the label."""
+    return FittedModel(name, description, predict, reads_indicators, keep, probability=predict)
 
 
 def default_fit() -> FitRiskOfImages:
@@ -148,7 +166,7 @@ def usable_indicators(train: Population) -> list[int]:
 def fit_pps(train: Population, recipe: PrognosticRecipe, fit_images: FitRiskOfImages) -> FittedModel:
     """P1's second stage: the prognostic network on image-level PPS; a patient's risk is the mean over images."""
     model = _fit_on_images(train, recipe, fit_images)
-    return FittedModel(
+    return classifier(
         IMAGE_MODELS[train.modality],
         f"prognostic network on image {VECTORS[train.modality]}, mean over images; fitted on {len(train)} patients",
         lambda patients: _patient_risk(model, patients),
@@ -159,7 +177,7 @@ def fit_pps(train: Population, recipe: PrognosticRecipe, fit_images: FitRiskOfIm
 def fit_clinical(train: Population, columns: list[int]) -> FittedModel:
     """Logistic regression on standardised indicators; medians of the training patients where one is missing."""
     pipeline = _logistic_pipeline().fit(train.indicators[:, columns], train.y)
-    return FittedModel(
+    return classifier(
         CLINICAL,
         f"logistic regression (L2, C = 1) on {len(columns)} standardised indicators, training medians for missing "
         f"ones; fitted on {len(train)} patients",
@@ -194,7 +212,7 @@ def fit_integrated(
     def predict(patients: Population) -> NDArray[np.float64]:
         return _positive(pipeline, np.column_stack([pps.predict(patients), patients.indicators[:, columns]]))
 
-    return FittedModel(
+    return classifier(
         INTEGRATED,
         f"logistic regression (L2, C = 1) on the {VECTORS[train.modality]} risk ({folds} inner folds) and "
         f"{len(columns)} standardised indicators, training medians for missing ones; fitted on {len(train)} "
@@ -221,7 +239,7 @@ def fit_xgboost(train: Population, columns: list[int], seed: int) -> FittedModel
     inputs = f"{len(columns)} indicators (missing allowed)"
     if train.image_vectors is not None:
         inputs = f"mean {VECTORS[train.modality]} of {train.image_vectors.shape[1]} dimensions and {inputs}"
-    return FittedModel(
+    return classifier(
         XGBOOST,
         f"xgboost, {XGBOOST_ROUNDS} trees of depth {XGBOOST_SETTINGS['max_depth']}, eta "
         f"{XGBOOST_SETTINGS['eta']}, on {inputs}; fitted on {len(train)} patients",
@@ -241,7 +259,7 @@ def fit_colour(train: Population) -> FittedModel:
         unknown = np.full((len(patients), 3), np.nan)
         return _positive(pipeline, unknown if patients.colour is None else patients.colour)
 
-    return FittedModel(
+    return classifier(
         COLOUR,
         f"control: logistic regression (L2, C = 1) on the standardised mean red, green and blue of the raw "
         f"patches; fitted on {len(train)} patients",

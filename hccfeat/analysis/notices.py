@@ -1,12 +1,13 @@
 """What a reader must know before reading the numbers: typed conditions found in the patients."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from hccfeat.analysis.conditions import who
 from hccfeat.analysis.data import EndpointData, Population
 from hccfeat.analysis.models import usable_indicators
+from hccfeat.analysis.rating import followed_beyond
 from hccfeat.analysis.results import Notice
 from hccfeat.stats.survival import FEW_EVENTS
 
@@ -27,12 +28,13 @@ def training_notices(train: Population) -> list[Notice]:
                 "Few events per parameter",
                 f"The {len(train)} training patients of cohort {train.cohort} have {events} events, {rarer} in the "
                 f"rarer class, for {parameters} indicators; about {EVENTS_PER_PARAMETER} each are asked for.",
+                "too_many_parameters",
             )
         )
     constant = [name for k, name in enumerate(train.indicator_names) if k not in usable_indicators(train)]
     if constant:
         text = f"Constant or unknown among the training patients of cohort {train.cohort}: {', '.join(constant)}."
-        found.append(Notice("caution", "Indicators left out of the models", text))
+        found.append(Notice("caution", "Indicators left out of the models", text, "collinear"))
     return found + missing_notices(train)
 
 
@@ -48,32 +50,39 @@ def missing_notices(patients: Population) -> list[Notice]:
     ]
     if not often:
         return []
-    who = f"{len(patients)} {patients.split.replace('_', '-')} patients of cohort {patients.cohort}"
-    return [Notice("caution", "Indicators often missing", f"Among the {who}: {', '.join(often)}.")]
+    text = f"Among the {len(patients)} {who(patients)}: {', '.join(often)} (limit {MOST_MISSING:.0%})."
+    return [Notice("caution", "Indicators often missing", text, "missingness")]
 
 
-def judge_notices(patients: Population) -> list[Notice]:
-    """Cautions about the patients that models are judged on."""
-    who = f"{patients.split.replace('_', '-')} patients of cohort {patients.cohort}"
+def judge_notices(patients: Population, horizon: float | None = None) -> list[Notice]:
+    """Cautions about the patients that models are judged on, up to the horizon of the endpoint if it has one."""
+    judges = who(patients)
     if not len(patients):
-        return [Notice("caution", "No patients to judge", f"No {who} can be used; there are no numbers for them.")]
+        text = f"No {judges} can be used; there are no numbers for them."
+        return [Notice("caution", "No patients to judge", text)]
+    found = []
     labelled = int(patients.labelled.sum())
     events = int(np.nansum(patients.y))
     if not labelled or events in (0, labelled):
-        text = f"The {who} ({labelled} labelled, {events} events) are of one class; there is nothing to tell apart."
-        return [Notice("caution", "One class", text), *missing_notices(patients)]
-    if min(events, labelled - events) < FEW_EVENTS:
-        text = f"The {labelled} {who} have {events} events; every number about them is uncertain."
-        return [Notice("caution", "Few events", text), *missing_notices(patients)]
-    return missing_notices(patients)
+        text = f"The {judges} ({labelled} labelled, {events} events) are of one class; nothing can be told apart."
+        found.append(Notice("caution", "One class", text, "one_class"))
+    elif min(events, labelled - events) < FEW_EVENTS:
+        text = f"The {labelled} {judges} have {events} events; every number about them is uncertain."
+        found.append(Notice("caution", "Few events", text, "few_events"))
+    return found + _beyond(patients, horizon) + missing_notices(patients)
 
 
-def withheld_notice(patients: Population, withheld: Mapping[str, str]) -> list[Notice]:
-    """One caution that lists the hazard ratios that are not given, and why."""
-    if not withheld:
+def _beyond(patients: Population, horizon: float | None) -> list[Notice]:
+    """A caution where nobody is left at the horizon to be judged against."""
+    left = 2 if horizon is None or not patients.followed.any() else followed_beyond(patients, horizon)
+    if left >= 2:
         return []
-    listed = "; ".join(f"{term}: {reason}" for term, reason in withheld.items())
-    return [Notice("caution", f"Hazard ratios withheld in cohort {patients.cohort}", f"{listed}.")]
+    last = float(patients.months[patients.followed].max())
+    text = (
+        f"Of the {who(patients)} {left or 'none'} is followed beyond {horizon:g} months (last: {last:.1f}), "
+        "so risks by then cannot be judged: no AUC, Brier score, calibration and net benefit at that time."
+    )
+    return [Notice("caution", "Horizon beyond the follow-up", text, "beyond_follow_up")]
 
 
 def attrition_row(data: EndpointData, patients: Population, *, needs_label: bool = True) -> dict[str, Any]:

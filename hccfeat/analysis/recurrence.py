@@ -1,22 +1,25 @@
 """Prediction of recurrence: fit on training patients, judge on patients that nothing has seen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from hccfeat.analysis.clinical import fit_apparent, logistic_terms
+from hccfeat.analysis.clinical import describe
+from hccfeat.analysis.clinical_models import fit_imputed_beside
+from hccfeat.analysis.comparators import ComparatorOptions, fit_comparators
+from hccfeat.analysis.conditions import Condition, condition_notices
 from hccfeat.analysis.crossval import analyse_folds
+from hccfeat.analysis.curves import describe_survival
 from hccfeat.analysis.data import EndpointData, Population, Role, population
 from hccfeat.analysis.guard import assert_unseen
 from hccfeat.analysis.hazards import univariable
-from hccfeat.analysis.judging import Verdict, judge, risk_of
+from hccfeat.analysis.judging import decisions_without_model, judge, risk_of
 from hccfeat.analysis.models import FitRiskOfImages, FittedModel, check_classes, fit_models
+from hccfeat.analysis.multivariable import MULTIVARIABLE, multivariable
 from hccfeat.analysis.notices import (
     attrition_row,
     judge_notices,
-    missing_notices,
     training_notices,
-    withheld_notice,
 )
 from hccfeat.analysis.results import EndpointResult, Notice
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
@@ -37,6 +40,7 @@ def analyse(
     prognostic: PrognosticRecipe | None = None,
     *,
     fit_images: FitRiskOfImages | None = None,
+    comparators: ComparatorOptions | None = None,
 ) -> EndpointResult:
     """Analyse one endpoint with the frozen split.
 
@@ -54,6 +58,8 @@ def analyse(
         Settings of the prognostic network; P1's by default.
     fit_images : callable, optional
         Replaces :func:`hccfeat.training.prognostic.fit_prognostic`.
+    comparators : ComparatorOptions, optional
+        Which further models are fitted beside the network; none by default.
 
     Returns
     -------
@@ -73,15 +79,15 @@ def analyse(
         result.notices.append(NO_TIME)
     problems: list[AnalysisError] = []
     try:
-        _development(result, data, settings, prognostic or PrognosticRecipe(), fit_images)
+        _development(result, data, settings, prognostic or PrognosticRecipe(), fit_images, comparators)
     except AnalysisError as error:
         problems.append(error)
     for cohort in data.cohorts("all"):
         try:
-            _described(result, data, cohort, settings)
+            _described(result, data, cohort, settings, comparators)
         except AnalysisError as error:
             problems.append(error)
-    if not (result.metrics or result.hazard_ratios):
+    if not (result.metrics or result.hazard_ratios or result.survival):
         raise (
             problems[0]
             if problems
@@ -108,6 +114,7 @@ def _development(
     settings: AnalysisConfig,
     prognostic: PrognosticRecipe,
     fit_images: FitRiskOfImages | None,
+    comparators: ComparatorOptions | None,
 ) -> None:
     cohorts = data.cohorts("train")
     if not cohorts:
@@ -122,13 +129,18 @@ def _development(
     check_classes(train)
     result.notices += training_notices(train)
     models = fit_models(train, settings.seed, prognostic, fit_images)
+    if comparators is not None:
+        further, notices = fit_comparators(everyone, data, comparators, settings.seed)
+        models += further
+        result.notices += notices
+        further, notices = fit_imputed_beside(everyone, settings, horizon=data.horizon_months, timed=data.timed)
+        models += further
+        result.notices += notices
     for model in models:
         if model.keep is not None:
             result.artefacts[model.name] = model.keep
     cuts = {model.name: float(np.median(risk_of(model, train))) for model in models}
-    for model in models:
-        _add(result, judge(data, model, everyone, settings, None))
-    _add_univariable(result, data, everyone, "univariable, apparent")
+    _add_verdicts(result, data, [(model, None) for model in models], everyone, settings)
     judges = [population(data, cohort, "held_out", "held_out") for cohort in data.cohorts("held_out")]
     judges += [population(data, cohort, "external", "external") for cohort in data.cohorts("external")]
     for patients in judges:
@@ -144,60 +156,80 @@ def _judge_all(
     settings: AnalysisConfig,
 ) -> None:
     result.attrition.append(attrition_row(data, patients))
-    result.notices += judge_notices(patients)
+    result.notices += judge_notices(patients, data.horizon_months)
     if not len(patients):
         return
-    withheld: dict[str, str] = {}
-    for model in models:
-        verdict = judge(data, model, patients, settings, cuts[model.name])
-        _add(result, verdict)
-        withheld |= verdict.withheld
-    withheld |= _add_univariable(result, data, patients, "univariable")
-    result.notices += withheld_notice(patients, withheld)
+    _add_verdicts(result, data, [(model, cuts[model.name]) for model in models], patients, settings)
 
 
-def _described(result: EndpointResult, data: EndpointData, cohort: str, settings: AnalysisConfig) -> None:
-    """A clinical-only cohort: hazard ratios of all its patients, and a logistic model judged on itself."""
+def _add_verdicts(
+    result: EndpointResult,
+    data: EndpointData,
+    models: Sequence[tuple[FittedModel, float | None]],
+    patients: Population,
+    settings: AnalysisConfig,
+) -> None:
+    """Judge models, each with the cut between its risk groups, and describe the patients."""
+    conditions = []
+    for model, cut in models:
+        verdict = judge(data, model, patients, settings, cut)
+        verdict.into(result)
+        conditions += verdict.conditions
+    result.decisions += decisions_without_model(data, patients) if models else []
+    conditions += add_hazards(result, data, patients)
+    result.notices += condition_notices(conditions, patients)
+
+
+def add_hazards(result: EndpointResult, data: EndpointData, patients: Population) -> list[Condition]:
+    """Add survival of everybody, and Cox regression of the indicators one by one and all together.
+
+    Returns
+    -------
+    list of Condition
+        What replaced or withheld any; nothing is done for an endpoint without a time.
+    """
+    if not data.timed:
+        return []
+    everybody, incidences = describe_survival(patients, data.horizon_months)
+    result.survival += [everybody] if everybody is not None else []
+    result.incidences += incidences
+    end = ", apparent" if patients.split == "apparent" and patients.cohort not in data.cohorts("all") else ""
+    rows, conditions, tests = univariable(data.endpoint, patients, f"univariable{end}")
+    together = multivariable(data.endpoint, patients, f"{MULTIVARIABLE}{end}")
+    result.hazard_ratios += rows + together.rows
+    result.proportionality += tests + together.proportionality
+    result.tests += together.tests
+    return conditions + together.conditions
+
+
+def _described(
+    result: EndpointResult,
+    data: EndpointData,
+    cohort: str,
+    settings: AnalysisConfig,
+    comparators: ComparatorOptions | None,
+) -> None:
+    """A clinical-only cohort: hazard ratios of all its patients, and its clinical models."""
     patients = population(data, cohort, "all", "apparent")
     result.attrition.append(attrition_row(data, patients))
     if not np.nansum(patients.event if data.timed else patients.y):
         raise AnalysisError(
             f"cohort {cohort}", f"has no events of endpoint {data.endpoint}", "Choose another endpoint."
         )
-    withheld = _add_univariable(result, data, patients, "univariable")
     result.notices.append(
         Notice(
             "info",
             f"Cohort {cohort} has no images in this analysis",
-            f"Only its clinical table is analysed: {'univariable hazard ratios, and ' if data.timed else ''}a "
-            "clinical model that is fitted and judged on the same patients. Such apparent figures are too good for "
-            "new patients.",
+            f"Only its clinical table is analysed: {'hazard ratios, and ' if data.timed else ''}clinical models. "
+            "Their apparent figures, of the patients they were fitted on, are too good for new patients; beside "
+            "them stand figures corrected for optimism, and those of a cross-validation.",
         )
     )
-    result.notices += missing_notices(patients)
-    try:
-        model, fit, cases = fit_apparent(data, patients)
-    except AnalysisError as error:
-        result.notices.append(Notice("caution", f"No clinical model in cohort {cohort}", str(error)))
-    else:
-        result.logistic[cohort] = logistic_terms(fit)
-        verdict = judge(data, model, cases, settings, float(np.median(risk_of(model, cases))))
-        _add(result, verdict)
-        withheld |= verdict.withheld
-    result.notices += withheld_notice(patients, withheld)
-
-
-def _add(result: EndpointResult, verdict: Verdict) -> None:
-    result.metrics += verdict.metrics
-    result.predictions += verdict.predictions
-    result.rocs += verdict.rocs
-    result.groups += verdict.groups
-    result.hazard_ratios += verdict.hazard_ratios
-
-
-def _add_univariable(result: EndpointResult, data: EndpointData, patients: Population, kind: str) -> dict[str, str]:
-    if not data.timed:
-        return {}
-    rows, withheld = univariable(data.endpoint, patients, kind)
-    result.hazard_ratios += rows
-    return withheld
+    # The patients train and judge: they get the guards of both, and what many lack is told of all of them once.
+    result.notices += judge_notices(patients, data.horizon_months)
+    if patients.labelled.any():
+        guards = training_notices(patients.take(patients.labelled))
+        result.notices += [notice for notice in guards if notice.kind != "missingness"]
+    conditions = add_hazards(result, data, patients)
+    conditions += describe(result, data, patients, settings, comparators)
+    result.notices += condition_notices(conditions, patients)

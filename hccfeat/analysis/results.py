@@ -1,12 +1,62 @@
 """What an analysis returns: plain dataclasses that the catalog, the CSV files and the report share."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from hccfeat.analysis.result_curves import (
+    CalibrationCurve,
+    CohortSurvival,
+    DecisionCurve,
+    GroupComparison,
+    IncidenceCurve,
+    RiskDistribution,
+    RocCurve,
+    SplitRole,
+    SurvivalCurve,
+)
+from hccfeat.analysis.result_tests import LogisticTerm, ModelComparison, ModelTest, ProportionalityTest
 
-SplitRole = Literal["apparent", "held_out", "external", "cross_validation"]
+if TYPE_CHECKING:
+    from hccfeat.analysis.treatment_report import TreatmentFindings
+
+__all__ = [
+    "CalibrationCurve",
+    "CohortSurvival",
+    "ConditionKind",
+    "DecisionCurve",
+    "EndpointResult",
+    "GroupComparison",
+    "HazardRatio",
+    "IncidenceCurve",
+    "LogisticTerm",
+    "Metric",
+    "ModalityComparison",
+    "ModalityGap",
+    "ModelComparison",
+    "ModelTest",
+    "Notice",
+    "Prediction",
+    "ProportionalityTest",
+    "RiskDistribution",
+    "RocCurve",
+    "SplitRole",
+    "StudyReport",
+    "SurvivalCurve",
+]
+
+ConditionKind = Literal[
+    "few_events",
+    "group_without_events",
+    "separation",
+    "non_proportional",
+    "collinear",
+    "beyond_follow_up",
+    "one_class",
+    "missingness",
+    "too_many_parameters",
+    "few_expected",
+]
+"""What about the data kept a number back, replaced a method, or asks for caution."""
 
 
 @dataclass(frozen=True)
@@ -59,67 +109,13 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class SurvivalCurve:
-    """A Kaplan-Meier curve: all arrays have one entry per step; times in months."""
-
-    label: str
-    times: NDArray[np.float64]
-    survival: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
-    risk_times: NDArray[np.float64]
-    at_risk: NDArray[np.int64]
-    n: int
-    events: int
-    median: float | None
-
-
-@dataclass(frozen=True)
-class GroupComparison:
-    """Risk groups of one model in one cohort and split, cut at ``cut`` (the training median)."""
-
-    model: str
-    cohort: str
-    split: SplitRole
-    cut: float
-    curves: tuple[SurvivalCurve, ...]
-    logrank_chisq: float | None
-    logrank_p: float | None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class RocCurve:
-    """A receiver operating characteristic of one model in one cohort and split."""
-
-    model: str
-    cohort: str
-    split: SplitRole
-    false_positive_rate: NDArray[np.float64]
-    true_positive_rate: NDArray[np.float64]
-    auroc: float
-
-
-@dataclass(frozen=True)
 class Notice:
-    """Something a reader must know: ``level`` colours it."""
+    """Something a reader must know: ``level`` colours it, ``kind`` names the condition that a guard found."""
 
     level: Literal["info", "caution", "stop"]
     title: str
     text: str
-
-
-@dataclass(frozen=True)
-class LogisticTerm:
-    """One coefficient of an unpenalised logistic model on raw indicators."""
-
-    term: str
-    coefficient: float
-    standard_error: float
-    odds_ratio: float
-    lower: float
-    upper: float
-    p: float
+    kind: ConditionKind | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +171,7 @@ class ModalityComparison:
     predictions: tuple[Prediction, ...]
     best: str
     note: str
+    differences: tuple[ModelComparison, ...] = ()
 
 
 @dataclass
@@ -199,6 +196,15 @@ class EndpointResult:
     timed: bool = True
     """False where the endpoint is a finding without a time, so that there is no survival analysis."""
     modalities: list[ModalityComparison] = field(default_factory=list)
+    calibrations: list[CalibrationCurve] = field(default_factory=list)
+    decisions: list[DecisionCurve] = field(default_factory=list)
+    distributions: list[RiskDistribution] = field(default_factory=list)
+    comparisons: list[ModelComparison] = field(default_factory=list)
+    proportionality: list[ProportionalityTest] = field(default_factory=list)
+    tests: list[ModelTest] = field(default_factory=list)
+    survival: list[CohortSurvival] = field(default_factory=list)
+    incidences: list[IncidenceCurve] = field(default_factory=list)
+    treatment: "TreatmentFindings | None" = None
 
     @property
     def all_metrics(self) -> list[Metric]:
@@ -234,3 +240,9 @@ class StudyReport:
     endpoints: list[EndpointResult]
     example_patches: list[tuple[str, bytes]] = field(default_factory=list)
     """(caption, PNG or JPEG bytes) pictures to show; may be empty."""
+    statement: dict[str, str] = field(default_factory=dict)
+    """Free text of the study file by key (ethics, funding, ...); an absent or empty one is not reported."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Clinical variable -> printed name."""
+    patient_rows: bool = False
+    """Write the patients' own risks too; left out unless the study file asks for them."""

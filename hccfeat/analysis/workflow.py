@@ -5,7 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hccfeat.analysis.comparators import ComparatorOptions
+from hccfeat.analysis.comparators.choice import Choice, choose_comparators, with_bags
+from hccfeat.analysis.comparisons import add_comparisons
 from hccfeat.analysis.data import EndpointData
+from hccfeat.analysis.indicator_hazards import two_groups
 from hccfeat.analysis.load import Scope, choose_cohort, load_endpoint
 from hccfeat.analysis.modalities import compare_modalities, compare_modality_folds
 from hccfeat.analysis.modality_load import load_inputs
@@ -13,6 +17,7 @@ from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.predict import save_model
 from hccfeat.analysis.recurrence import analyse, analyse_folds
 from hccfeat.analysis.results import EndpointResult, Notice
+from hccfeat.analysis.treatment_report import add_treatment
 from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import StudyConfig
@@ -40,6 +45,10 @@ class AnalyzeRequest:
     cohort: str | None = None
     external: tuple[str, ...] = ()
     cross_validate: bool = False
+    tune: bool = False
+    """Whether the comparators' settings are tuned inside the training patients."""
+    comparators: tuple[str, ...] | None = None
+    """See :func:`hccfeat.analysis.comparators.choice.choose_comparators`."""
 
 
 @dataclass
@@ -106,10 +115,13 @@ def analyze(study: Path, config: StudyConfig, request: AnalyzeRequest) -> Analyz
         has_images = scope.feature_set is not None and scope.cohort == config.development_cohort
         if has_images:
             frozen_split(study, committer, config)
-        run = _new_run(study, config, request, scope)
+        choice = choose_comparators(
+            study, request.comparators, scope.feature_set, [scope.cohort, *scope.external], tune=request.tune
+        )
+        run = _new_run(study, config, request, scope, choice.options)
         with progress_bar("Analysing", len(request.endpoints)) as advance:
             for endpoint in request.endpoints:
-                run.results.extend(_one_endpoint(study, config, request, scope, endpoint))
+                run.results.extend(_one_endpoint(study, config, request, scope, choice, endpoint))
                 advance(note=endpoint)
         _record(study, committer, run, started)
     return run
@@ -147,22 +159,34 @@ def _feature_set(study: Path, name: str) -> FeatureSet | None:
 
 
 def _one_endpoint(
-    study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope, endpoint: str
+    study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope, choice: Choice, endpoint: str
 ) -> list[EndpointResult]:
     recipe = scope.feature_set.recipe.prognostic if scope.feature_set else None
     encoders = [_fold_encoders(study, config, name) for name in request.features] if request.cross_validate else []
-    main = load_endpoint(study, config, endpoint, scope)
-    result = analyse(main, config.analysis, recipe)
+    main = with_bags(load_endpoint(study, config, endpoint, scope), study, scope.feature_set)
+    result = analyse(main, config.analysis, recipe, comparators=choice.options)
+    result.notices += choice.notices
+    add_comparisons(result, main, config.analysis)
+    codings = two_groups(load_dictionary(study).variables, main.indicator_names)
+    add_treatment(result, main, codings, config.analysis.seed)
     if scope.others and scope.feature_set is not None:
         _compare(study, config, result, [(main, [scope.feature_set, *scope.others])])
     if not encoders:
         return [result]
     data = [
-        load_endpoint(study, config, endpoint, Scope(scope.cohort, (), encoder), fold=encoder.fold)
+        with_bags(
+            load_endpoint(study, config, endpoint, Scope(scope.cohort, (), encoder), fold=encoder.fold),
+            study,
+            encoder,
+        )
         for encoder in encoders[0]
     ]
-    folds = analyse_folds(data, config.analysis, recipe)
+    folds = analyse_folds(data, config.analysis, recipe, comparators=choice.options)
+    result.attrition.extend(folds.attrition)
     result.metrics.extend(folds.metrics)
+    result.decisions.extend(folds.decisions)
+    add_comparisons(folds, data[0], config.analysis)
+    result.comparisons.extend(folds.comparisons)
     result.notices.extend(folds.notices)
     if scope.others:
         sets = [list(of_fold) for of_fold in zip(*encoders, strict=True)]
@@ -197,7 +221,9 @@ def _compare(
         result.notices.append(Notice("caution", f"Modalities not compared {where}", str(error)))
 
 
-def _new_run(study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope) -> AnalyzeRun:
+def _new_run(
+    study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope, comparators: ComparatorOptions
+) -> AnalyzeRun:
     records = [record for record in read_records(study) if record.kind in INPUT_KINDS]
     name = scope.feature_set.name if scope.feature_set else ""
     others = [other.name for other in scope.others]
@@ -213,6 +239,8 @@ def _new_run(study: Path, config: StudyConfig, request: AnalyzeRequest, scope: S
         "feature_set": name,
         **({"compared_with": others} if others else {}),
         "cross_validate": request.cross_validate,
+        "comparators": list(comparators.names),
+        "tune": comparators.tune,
         **config.model_dump(mode="json", include={"split", "analysis", "development_cohort"}),
     }
     identity = sha256_of(

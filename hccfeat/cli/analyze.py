@@ -36,6 +36,17 @@ def analyze(
     cross_validate: Annotated[
         bool, typer.Option("--cross-validate", help="Also cross-validate, one encoder per fold (extract --folds).")
     ] = False,
+    comparators: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model beside the prognostic network: cox, coxnet, forest, xgboost-cox, mil, all or none; may be "
+            "repeated.",
+            show_default="all, mil only with up to 50,000 patches",
+        ),
+    ] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Tune the comparators' settings in inner folds of the training patients.")
+    ] = False,
     study: StudyOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +58,8 @@ def analyze(
 
     summary = open_study(study).analyze(
         endpoints=tuple(endpoint), features=tuple(features or ("pps",)), cohort=cohort,
-        external=tuple(external or ()), cross_validate=cross_validate,
+        external=tuple(external or ()), cross_validate=cross_validate, tune=tune,
+        comparators=None if comparators is None else tuple(comparators),
     )  # fmt: skip
     if as_json:
         print_json(summary)

@@ -32,6 +32,16 @@ class OtherUnit(Frozen):
     factor: float = Field(gt=0, description="such a number times this is in the dictionary's unit")
 
 
+class Derivation(Frozen):
+    """How a variable follows from others; the code that computes it knows it by the variable's name."""
+
+    inputs: tuple[str, ...] = Field(
+        min_length=1, description="variables it is computed from, each in its unit here"
+    )
+    formula: str = Field(description="in words or symbols")
+    source: str = Field(description="where formula and cut points come from")
+
+
 class Variable(Frozen):
     """One clinical variable: what a value means and which values are believed.
 
@@ -49,10 +59,14 @@ class Variable(Frozen):
     factor: float = Field(1.0, gt=0, description="the table's numbers times this are in the unit")
     other_unit: OtherUnit | None = Field(None, description="numbers that are converted otherwise, and listed")
     indicator: bool = Field(False, description="one of the six clinical indicators of P1")
+    derived: Derivation | None = Field(None, description="computed at ingest where a table has its inputs")
     description: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.derived and (self.type != "number" or self.indicator):
+            message = "a derived variable is a number and none of the six indicators"
+            raise ValueError(message)
         if self.type != "number" and (self.range or self.allowed or self.cut is not None or self.other_unit):
             message = f"range, allowed, cut and other_unit belong to numbers, not to a {self.type}"
             raise ValueError(message)
@@ -72,6 +86,14 @@ class Variable(Frozen):
     def sql_type(self) -> str:
         """Type of the column in the catalog: DOUBLE, BOOLEAN or VARCHAR."""
         return SQL_TYPES[self.type]
+
+    @property
+    def meaning(self) -> str:
+        """The description, and where the value comes from if it is derived."""
+        if self.derived is None:
+            return self.description
+        of = ", ".join(self.derived.inputs)
+        return f"{self.description} Derived from {of}: {self.derived.formula} ({self.derived.source}).".strip()
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -178,6 +200,9 @@ class CohortDescription(Frozen):
     missing: tuple[str, ...] = Field((), description="texts that mean missing here, beside the usual ones")
     columns: dict[str, ColumnMap] = Field(default_factory=dict, description="by variable of the dictionary")
     outcomes: dict[OutcomeName, OutcomeMap] = Field(default_factory=dict, description="by name of the outcome")
+    predictors: tuple[str, ...] = Field(
+        (), description="variables that clinical models of this cohort read; absent: the six indicators"
+    )
     keep: RowRule | None = Field(None, description="rows of this cohort; others are another study's")
     prefer: RowRule | None = Field(None, description="with many rows per patient: the ones to believe")
     redacted: RowRule | None = Field(None, description="patients whose outcomes are withdrawn")

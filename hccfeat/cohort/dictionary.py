@@ -94,6 +94,24 @@ class Dictionary:
                 return description
         return CohortDescription(title=name)
 
+    def predictors(self, description: CohortDescription) -> tuple[str, ...]:
+        """Names of the variables that clinical models of a cohort read: its own, or the six indicators.
+
+        Raises
+        ------
+        ConfigError
+            If it names a variable that the dictionary lacks, or a text.
+        """
+        names = description.predictors or self.indicators
+        unfit = [name for name in names if name not in self.variables or self.variables[name].type == "text"]
+        if unfit:
+            raise ConfigError(
+                f"cohort description {description.title!r}",
+                f"has predictors that are texts or unknown to the dictionary: {', '.join(unfit)}",
+                "Correct predictors, or add the variables to data_catalog/variables.toml.",
+            )
+        return names
+
     def _alias(self, name: str) -> str | None:
         return next((key for key, description in self.cohorts.items() if name in description.aliases), None)
 

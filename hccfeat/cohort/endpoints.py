@@ -6,6 +6,8 @@ import polars as pl
 
 from hccfeat.cohort.descriptions import Endpoint
 
+DEATH_GAP_MONTHS = 1.0
+"""A death this soon after the last recurrence-free contact ended it; a later one was not waited for."""
 NO_OUTCOME = "no outcome recorded"
 SHORT_FOLLOW_UP = "alive and recurrence-free at last contact before the cohort's minimum follow-up"
 DIED_BEFORE = "died before the horizon without recurrence"
@@ -39,8 +41,10 @@ def label(
         One row per patient, ordered by id: patient_id; time (months, Float64) and event (Boolean), truncated
         at the horizon and null for patients who leave the endpoint altogether; y (Int8: 1 = event at or
         before the horizon, 0 = followed event-free to it, null = unknown; without a horizon the status at
-        last follow-up); excluded (String: why y is null, else null). A patient censored, or dead, before the
-        horizon has time and event for survival analysis but no y.
+        last follow-up); excluded (String: why y is null, else null); months, recurred (time and event, not cut
+        at the horizon) and died (Boolean: death without the event ended them; null where no death is recorded
+        in the endpoint). A patient censored, or dead, before the horizon has time and event for survival
+        analysis but no y.
     """
     frame = _wide(endpoint, outcomes, patients)
     time, event = pl.col("months"), pl.col("event")
@@ -71,12 +75,16 @@ def label(
     )
     leaves = missing | short
     happened = event & ~late_event
+    ended = ~event & pl.col("dead") & (pl.col("death_months") - time <= DEATH_GAP_MONTHS)
     return frame.select(
         "patient_id",
         pl.when(~leaves).then(truncated).alias("time"),
         pl.when(~leaves).then(happened).alias("event"),
         pl.when(excluded.is_null()).then(happened.cast(pl.Int8)).alias("y"),
         excluded.alias("excluded"),
+        pl.when(~leaves).then(time).alias("months"),
+        pl.when(~leaves).then(event).alias("recurred"),
+        pl.when(~leaves).then(ended).alias("died"),
     )
 
 
@@ -106,6 +114,9 @@ def label_by_variable(endpoint: Endpoint, values: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, dtype=pl.Boolean).alias("event"),
         pl.when(known).then(positive.cast(pl.Int8)).alias("y"),
         pl.when(~known).then(reason).alias("excluded"),
+        pl.lit(None, dtype=pl.Float64).alias("months"),
+        pl.lit(None, dtype=pl.Boolean).alias("recurred"),
+        pl.lit(None, dtype=pl.Boolean).alias("died"),
     )
 
 

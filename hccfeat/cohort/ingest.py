@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hccfeat.cohort.derived import derive
 from hccfeat.cohort.descriptions import CohortDescription, Variable
 from hccfeat.cohort.dictionary import Dictionary
 from hccfeat.cohort.outcomes import OutcomeCount, outcome_maps, outcome_steps, read_outcomes
@@ -35,7 +36,7 @@ class ClinicalTable:
     clinical : list of dict
         patient_id and one key per column of ``clinical_columns``; missing values are None, never NaN.
     clinical_columns : dict
-        SQL type by column.
+        SQL type by column, those of ``derived`` among them.
     outcomes : list of dict
         (patient_id, outcome, months, event).
     rejected : list of dict
@@ -47,6 +48,8 @@ class ClinicalTable:
         Patients and events before and after the rule on times.
     unused_columns : list of str
         Columns of the file that nothing was taken from.
+    derived : list of str
+        Variables that the table does not hold and that were computed from others.
     """
 
     cohort: dict[str, Any]
@@ -58,6 +61,7 @@ class ClinicalTable:
     attrition: list[dict[str, Any]]
     outcome_counts: list[OutcomeCount] = field(default_factory=list)
     unused_columns: list[str] = field(default_factory=list)
+    derived: list[str] = field(default_factory=list)
 
     @property
     def patient_ids(self) -> set[str]:
@@ -71,7 +75,8 @@ def validate(raw: RawTable, description: CohortDescription, dictionary: Dictiona
     Rules: a row without a usable patient id, and every row of a patient that has several, is rejected
     whole. A clinical value that is no number, outside its range, or of an unknown code becomes missing,
     with a reason (an unknown treatment becomes "other"). A number that the cohort's description reads in another
-    unit is converted, and listed with the rejected ones as kept. An outcome that breaks the rule of
+    unit is converted, and listed with the rejected ones as kept. Variables that follow from others are computed
+    (:func:`hccfeat.cohort.derived.derive`). An outcome that breaks the rule of
     :func:`hccfeat.cohort.outcomes.read_outcomes` is left out, with a reason; the patient stays. Blank cells
     and the usual texts for "missing" are no errors.
 
@@ -102,13 +107,17 @@ def validate(raw: RawTable, description: CohortDescription, dictionary: Dictiona
     ids = [f"{cohort}/{_patient(row, description)}" for row in rows]
     recorded = {name: pair for name, pair in dictionary.recorded(description).items() if pair[0] in raw.columns}
     clinical = _clinical(rows, ids, recorded, description, rejected)
+    taken = {name: variable for name, (_, variable) in recorded.items()}
+    derived, no_result = derive(clinical, taken, dictionary.variables)
+    rejected += [Rejection(rows[place][ROW], name, reason) for place, name, reason in no_result]
     outcomes, refused, counts = read_outcomes(rows, ids, raw, description)
     rejected += refused
     steps += outcome_steps(counts, len(rows))
     treatments = [row.pop(TREATMENT, None) for row in clinical]
-    columns = {name: variable.sql_type for name, (_, variable) in recorded.items() if name != TREATMENT}
+    columns = {name: variable.sql_type for name, variable in taken.items() if name != TREATMENT}
+    columns |= {name: dictionary.variables[name].sql_type for name in derived}
     return ClinicalTable(
-        cohort=_cohort_row(raw, description, cohort, rows),
+        cohort=_cohort_row(raw, description, cohort, rows, [dictionary.variables[name] for name in derived]),
         patients=[
             {"patient_id": patient, "cohort": cohort, "treatment": treatment}
             for patient, treatment in zip(ids, treatments, strict=True)
@@ -123,6 +132,7 @@ def validate(raw: RawTable, description: CohortDescription, dictionary: Dictiona
         ],
         outcome_counts=counts,
         unused_columns=_unused(raw, description, recorded),
+        derived=derived,
     )
 
 
@@ -218,7 +228,11 @@ def _clinical(
 
 
 def _cohort_row(
-    raw: RawTable, description: CohortDescription, cohort: str, rows: list[dict[str, Any]]
+    raw: RawTable,
+    description: CohortDescription,
+    cohort: str,
+    rows: list[dict[str, Any]],
+    derived: list[Variable],
 ) -> dict[str, Any]:
     simulated = description.simulated or any(row.get(SIMULATED) in ("1", "1.0", "true", "True") for row in rows)
     beside = [f"{path.name} (sha256 {sha256_of_file(path)[:16]})" for path in raw.companions]
@@ -227,6 +241,7 @@ def _cohort_row(
         *(f"{name}: {c.note}" for name, c in description.columns.items() if c.note),
         *(f"{name}: {o.note}" for name, o in description.outcomes.items() if o.note),
         f"Also read: {', '.join(beside)}." if beside else "",
+        f"Derived here, not in the table: {', '.join(variable.label for variable in derived)}." if derived else "",
     ]
     return {
         "cohort": cohort,

@@ -16,6 +16,7 @@ from hccfeat.cohort.descriptions import (
     CohortDescription,
     ColumnMap,
     Companion,
+    Derivation,
     Endpoint,
     OtherUnit,
     OutcomeMap,
@@ -86,6 +87,7 @@ def with_generated_parts(page: str) -> str:
         "rows": RowRule,
         "companion": Companion,
         "variable": Variable,
+        "derivation": Derivation,
         "endpoint": Endpoint,
         "items": ItemSet,
         "mri-recipe": MriRecipe,
@@ -127,18 +129,20 @@ def _variable_row(name: str, variable: Variable) -> tuple[str, ...]:
         believed,
         codes,
         upper,
-        variable.description,
+        variable.meaning,
     )
 
 
 def _cohort_part(name: str, cohort: CohortDescription, dictionary: Dictionary) -> str:
     months = cohort.minimum_follow_up_months
+    read = ", ".join(f"`{item}`" for item in cohort.predictors)
+    predictors = f" Clinical models read {read}." if read else ""
     follow_up = f"{months:g} months" if months else "none"
     ids = "the number of the row" if cohort.row_ids else f"`{cohort.id_column}`"
     lines = [
         f"### `{name}`: {cohort.title}\n",
         f"Source: {cohort.source}. Format: {cohort.format}. Patient id: {ids}. Times in "
-        f"{cohort.time_unit}. Minimum follow-up: {follow_up}. {cohort.note}\n",
+        f"{cohort.time_unit}. Minimum follow-up: {follow_up}. {cohort.note}{predictors}\n",
     ]
     if cohort.columns:
         rows = []
@@ -203,9 +207,13 @@ def _type_name(annotation: Any) -> str:
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     if annotation in names:
         return names[annotation]
-    return {RowRule: "rows", ColumnMap: "column", OutcomeMap: "outcome", Companion: "companion"}.get(
-        annotation, getattr(annotation, "__name__", str(annotation))
-    )
+    return {
+        RowRule: "rows",
+        ColumnMap: "column",
+        OutcomeMap: "outcome",
+        Companion: "companion",
+        Derivation: "derivation",
+    }.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
 def _value(value: Any) -> str:

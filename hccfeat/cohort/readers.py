@@ -38,7 +38,7 @@ def read_table(path: Path, table_format: TableFormat, description: CohortDescrip
     InputError
         If the file cannot be read or lacks a column that the description needs.
     """
-    if table_format == "tcga-cdr" and path.suffix.lower() in (".xlsx", ".xlsm", ".xls"):
+    if table_format == "tcga-cdr" and is_workbook(path):
         table = _read_workbook(path)
     else:
         gdc = table_format == "gdc"
@@ -52,6 +52,11 @@ def read_table(path: Path, table_format: TableFormat, description: CohortDescrip
             table = _joined(table, description.id_column, other, companion.id_column)
     _require_columns(table, description)
     return collapse(table, description) if table_format == "gdc" else table
+
+
+def is_workbook(path: Path) -> bool:
+    """Tell whether a file is a workbook by its name; of TCGA's tables only TCGA-CDR is one."""
+    return path.suffix.lower() in (".xlsx", ".xlsm", ".xls")
 
 
 def mapped_columns(description: CohortDescription) -> list[str]:

@@ -24,10 +24,12 @@ from hccfeat.config.recipe import (
     TrainingRecipe,
     load_recipe,
 )
+from hccfeat.config.statement import StatementConfig
 from hccfeat.config.study_file import (
     NAME_PATTERN,
     STUDY_FILE,
     AnalysisConfig,
+    ReportConfig,
     SplitConfig,
     StudyConfig,
     load_study_config,
@@ -50,8 +52,10 @@ __all__ = [
     "PrognosticRecipe",
     "QualityRecipe",
     "Recipe",
+    "ReportConfig",
     "SplitConfig",
     "StainRecipe",
+    "StatementConfig",
     "StudyConfig",
     "SubsetName",
     "TissueRecipe",

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from hccfeat.config.files import Frozen, parse_toml
+from hccfeat.config.statement import StatementConfig
 from hccfeat.errors import ConfigError
 
 STUDY_FILE = "hccfeat.toml"
@@ -26,18 +28,37 @@ class AnalysisConfig(Frozen):
     bootstraps: int = Field(1000, ge=100)
     seed: int = 2023
     threshold: float = Field(0.5, gt=0, lt=1, description="risk at and above which a patient is called positive")
+    missing: Literal["both", "complete", "multiple"] = Field(
+        "both", description="clinical models of complete cases, of multiply imputed patients, or both"
+    )
+    imputations: int = Field(20, ge=2, le=200, description="completed copies of the patients")
+    repeats: int = Field(5, ge=1, le=100, description="of the cross-validation of clinical models")
+    folds_by: Literal["patient", "site"] = Field(
+        "patient", description="what is dealt to its folds: patients, or sites (TCGA's tissue source sites)"
+    )
+    optimism: int = Field(200, ge=20, description="resamples that correct apparent figures for optimism")
+
+
+class ReportConfig(Frozen):
+    """What the report shows beyond the results."""
+
+    patient_rows: bool = Field(
+        False, description="also write data/predictions.csv: patient ids and risks, one row per patient and model"
+    )
 
 
 class StudyConfig(Frozen):
     """The study file."""
 
     name: str
-    title: str = ""
+    title: str = Field("", description="of the report: what is predicted, and in whom")
     development_cohort: str = "internal"
     recipe: str = Field("paper", description="name of a feature-set recipe of slides")
     mri_recipe: str = Field("mri-paper", description="name of a feature-set recipe of MRI exams")
     split: SplitConfig = SplitConfig()
     analysis: AnalysisConfig = AnalysisConfig()
+    report: ReportConfig = ReportConfig()
+    statement: StatementConfig = StatementConfig()
 
     @field_validator("name", "development_cohort")
     @classmethod

@@ -31,9 +31,9 @@ class Calibration:
         Intercept with the slope held at 1: below 0, risks are predicted too high.
     ratio : Estimate
         Observed over mean predicted risk.
-    mean_error, p90_error, max_error : float or None
-        Mean ("Eavg", the integrated calibration index), 90th percentile and maximum over patients of the
-        distance between prediction and curve.
+    mean_error, median_error, p90_error, max_error : float or None
+        Mean ("Eavg", the integrated calibration index), median (E50), 90th percentile (E90) and maximum over
+        patients of the distance between prediction and curve (Austin and Steyerberg 2019).
     curve : ndarray of float64 (k, 2)
         Predicted and smoothed observed risk at the distinct predictions, ascending.
     """
@@ -43,6 +43,7 @@ class Calibration:
     in_the_large: Estimate
     ratio: Estimate
     mean_error: float | None
+    median_error: float | None
     p90_error: float | None
     max_error: float | None
     curve: Floats
@@ -167,15 +168,15 @@ def _calibrated(
 ) -> Calibration:
     if reason:
         none = Estimate(None, None, None, n, events, f"calibration not estimated: {reason}")
-        return Calibration(none, none, none, none, None, None, None, np.zeros((0, 2)))
+        return Calibration(none, none, none, none, None, None, None, None, np.zeros((0, 2)))
     whole = both = None
     # The logit of a risk of exactly 0 or 1 is infinite: its outcome would decide everything.
     if risk.min() > 0 and risk.max() < 1:
         linear = logit(risk)
-        whole = _regressed(outcome, np.ones((n, 1)), linear)
+        whole = regress_logit(outcome, np.ones((n, 1)), linear)
         # A spread that is rounding noise beside the values themselves is no spread.
         if linear.std() > 1e-9 * max(1.0, np.abs(linear).max()):
-            both = _regressed(outcome, np.column_stack([np.ones(n), linear]), np.zeros(n))
+            both = regress_logit(outcome, np.column_stack([np.ones(n), linear]), np.zeros(n))
     name = "of the logistic regression on the predicted logit"
     parts = [
         _wald(both, 0, n, events, f"intercept {name}"),
@@ -191,6 +192,7 @@ def _calibrated(
         in_the_large=parts[2],
         ratio=_ratio(observed, error, float(risk.mean()), n, events),
         mean_error=float(distance.mean()),
+        median_error=float(np.median(distance)),
         p90_error=float(np.quantile(distance, 0.9)),
         max_error=float(distance.max()),
         curve=np.column_stack([risk[first], smooth[first]]),
@@ -212,13 +214,22 @@ def _smooth(outcome: Floats, risk: Floats) -> Floats:
     if spread <= 1e-12:
         return np.full(len(risk), np.clip(outcome.mean(), 0.0, 1.0))
     order = np.argsort(risk, kind="stable")
-    fitted = lowess(outcome[order], risk[order], frac=SPAN, it=0, delta=0.01 * spread, is_sorted=True)[:, 1]
+    values, counts = np.unique(risk, return_counts=True)
+    # A prediction that so many share that the smoother sees no other: statsmodels divides by its width, zero, and
+    # gives the outcome of one of them. R takes their mean.
+    most = counts.argmax()
+    shared = (risk == values[most]) & (counts[most] >= int(SPAN * len(risk)))
+    delta = 0.0 if shared.any() else 0.01 * spread
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fitted = lowess(outcome[order], risk[order], frac=SPAN, it=0, delta=delta, is_sorted=True)[:, 1]
     out = np.empty(len(risk))
     out[order] = fitted
+    if shared.any():
+        out[shared] = outcome[shared].mean()
     return np.clip(out, 0.0, 1.0)
 
 
-def _regressed(outcome: Floats, x: Floats, offset: Floats) -> tuple[Floats, Floats] | None:
+def regress_logit(outcome: Floats, x: Floats, offset: Floats) -> tuple[Floats, Floats] | None:
     """Coefficients (k,) and their covariance (k, k) on the logit scale; None where there is no finite solution.
 
     Outcomes may be any numbers: sandwich covariance then, the model's for outcomes of 0 and 1.

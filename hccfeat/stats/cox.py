@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hccfeat.errors import AnalysisError
+from hccfeat.stats.columns import constant, independent_columns
 from hccfeat.stats.coxmodel import CollinearityError, CoxFit, SeparationError, Test, cox_model
 from hccfeat.stats.estimate import checked_survival, finite, same_length
 from hccfeat.stats.survival import FEW_EVENTS
@@ -92,7 +93,7 @@ def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike) -> 
     n, events = len(t), int(e.sum())
     reason = _too_few(events)
     if not reason:
-        reason = "the covariate is constant" if _constant(x) else _without_events(x, e)
+        reason = "the covariate is constant" if constant(x) else _without_events(x, e)
     if not reason:
         fit = _fit(t, e, x)
         if fit is not None and (terms := _terms(fit, [""])):
@@ -185,33 +186,17 @@ def likelihood_ratio(smaller: CoxModel, larger: CoxModel) -> tuple[float | None,
 def _usable(
     matrix: NDArray[np.float64], event: NDArray[np.bool_], names: Sequence[str]
 ) -> tuple[list[int], dict[str, str]]:
-    kept: list[int] = []
-    left_out: dict[str, str] = {}
-    basis = np.empty((len(matrix), 0))
-    for column, name in enumerate(names):
-        values = matrix[:, column]
-        if reason := "constant" if _constant(values) else _without_events(values, event):
+    left_out = {name: "constant" for k, name in enumerate(names) if constant(matrix[:, k])}
+    for k, name in enumerate(names):
+        if name not in left_out and (reason := _without_events(matrix[:, k], event)):
             left_out[name] = reason
-            continue
-        unit = (values - values.mean()) / (values.std() * np.sqrt(len(values)))
-        rest = unit - basis @ (basis.T @ unit)
-        rest -= basis @ (basis.T @ rest)
-        # The square of this is the smallest eigenvalue of the correlations that a fit accepts.
-        if np.linalg.norm(rest) < 1e-6:
-            left_out[name] = "a linear combination of the covariates before it"
-            continue
-        basis = np.column_stack([basis, rest / np.linalg.norm(rest)])
-        kept.append(column)
-    return kept, left_out
+    varied = [k for k, name in enumerate(names) if name not in left_out]
+    kept, repeated = independent_columns(matrix[:, varied], [names[k] for k in varied])
+    return [varied[k] for k in kept], left_out | repeated
 
 
 def _too_few(events: int) -> str:
     return f"only {events} events (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
-
-
-def _constant(values: NDArray[np.float64]) -> bool:
-    # A spread that is rounding noise beside the values themselves is no spread.
-    return bool(values.std() <= 1e-12 * np.abs(values).max())
 
 
 def _without_events(values: NDArray[np.float64], event: NDArray[np.bool_]) -> str:

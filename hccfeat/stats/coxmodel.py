@@ -171,7 +171,9 @@ def fit_risk_sets(sets: RiskSets, x: Floats) -> CoxFit:
     # Where the maximum lies at infinity the sums overflow on the way there.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         beta, point, covariance, score_chisq, iterations = _newton(sets, standard, start)
-    if np.sqrt(np.diag(covariance)).max() > LARGEST_STANDARD_ERROR:
+    variances = np.diag(covariance)
+    # A likelihood that is flat but for rounding can give an inverse with a negative diagonal.
+    if not ((variances > 0) & (variances <= LARGEST_STANDARD_ERROR**2)).all():
         raise _separated()
     return CoxFit(
         coefficients=beta / scale,

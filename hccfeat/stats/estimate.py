@@ -38,7 +38,7 @@ def binary_labels(labels: ArrayLike) -> NDArray[np.bool_]:
         If anything else occurs, missing values included.
     """
     values = np.asarray(labels)
-    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
+    if values.ndim != 1 or not ((values == 0) | (values == 1)).all():
         raise AnalysisError("labels", "are not all 0 or 1", "Leave out patients without a label first.")
     return values.astype(bool)
 

@@ -142,13 +142,16 @@ def _fitted(
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         columns = list(range(x.shape[1]))
-        model.fit(x, outcome)
-        if not model.converged_:
-            raise AnalysisError("Firth's regression", "did not converge", "Use fewer covariates or more patients.")
-        model.lrt(columns)
-        limits = model.conf_int(
-            alpha=1 - CONFIDENCE, method="pl", features=columns, max_iter=ITERATIONS, tol=PRECISION
-        )
+        try:
+            model.fit(x, outcome)
+            if not model.converged_:
+                raise _diverged()
+            model.lrt(columns)
+            limits = model.conf_int(
+                alpha=1 - CONFIDENCE, method="pl", features=columns, max_iter=ITERATIONS, tol=PRECISION
+            )
+        except np.linalg.LinAlgError as error:
+            raise _diverged() from error
     return tuple(
         FirthTerm(
             coefficient=float(model.coef_[k] / scale[k]),
@@ -159,6 +162,10 @@ def _fitted(
         )
         for k in columns
     )
+
+
+def _diverged() -> AnalysisError:
+    return AnalysisError("Firth's regression", "did not converge", "Use fewer covariates or more patients.")
 
 
 def _known(value: float) -> float | None:

@@ -10,6 +10,7 @@ from scipy.stats import norm
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationWarning
 
 from hccfeat.errors import AnalysisError
+from hccfeat.stats.coxmodel import CollinearityError, SeparationError
 from hccfeat.stats.estimate import Z, binary_labels, finite
 
 LARGEST_STANDARD_ERROR = 10.0
@@ -55,8 +56,12 @@ def logistic(x: ArrayLike, labels: ArrayLike, names: list[str]) -> LogisticFit:
     Raises
     ------
     AnalysisError
-        If one class is missing, there are too few patients, columns are collinear or constant, or the
-        covariates separate the classes, so that no finite maximum exists.
+        If one class is missing or there are too few patients.
+    CollinearityError
+        If columns are constant or collinear.
+    SeparationError
+        If the covariates separate the classes, so that no finite maximum exists;
+        :func:`hccfeat.stats.firth.firth_logistic` gives an estimate then.
     """
     matrix, y = finite(x, "indicators"), binary_labels(labels)
     design = sm.add_constant(matrix, has_constant="add")
@@ -106,11 +111,12 @@ def _check(design: NDArray[np.float64], y: NDArray[np.bool_]) -> None:
             "Use fewer indicators or more patients.",
         )
     if np.linalg.matrix_rank(design) < design.shape[1]:
-        raise AnalysisError("logistic regression", "has constant or collinear indicators", "Leave one of them out.")
+        problem = "has constant or collinear indicators"
+        raise CollinearityError("logistic regression", problem, "Leave one of them out.")
 
 
-def _separated() -> AnalysisError:
-    return AnalysisError(
+def _separated() -> SeparationError:
+    return SeparationError(
         "logistic regression",
         "has no finite maximum-likelihood estimate (the indicators separate the classes)",
         "Use fewer indicators or more patients.",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from lifelines.statistics import multivariate_logrank_test
 from numpy.typing import ArrayLike, NDArray
-from sksurv.metrics import concordance_index_censored
 
+from hccfeat.stats.concordance import concordance
 from hccfeat.stats.estimate import Estimate, checked_survival, finite, same_length
 from hccfeat.stats.km import product_limit
 from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_interval
@@ -14,6 +14,8 @@ from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_in
 FEW_EVENTS = 5
 """Below this many events in all, curves are shown without P and without a hazard ratio."""
 PAIR_BLOCK = 512
+MOST_RESAMPLED = 3000
+"""With more patients the interval of C comes from its influence function: resampling compares all pairs."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,9 @@ def weighted_harrell(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> Weig
 def harrell_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, resamples: int, seed: int) -> Estimate:
     """Harrell's concordance of a risk (higher means earlier) with a patient-bootstrap interval.
 
+    With more than ``MOST_RESAMPLED`` patients, where the two agree, the interval is the normal one of
+    :func:`hccfeat.stats.concordance.concordance`; the method says so.
+
     Parameters
     ----------
     time, event, risk : array (n,)
@@ -135,14 +140,12 @@ def harrell_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, resamples: 
     AnalysisError
         If the arrays are malformed.
     """
-    t, e = checked_survival(time, event)
-    r = finite(risk, "risk")
-    same_length(time=t, risk=r)
-    n, events = len(t), int(e.sum())
-    later = [(t > when).any() or ((t == when) & ~e).any() for when in t[e]]
-    if not any(later):
-        reason = "no events" if not events else "no comparable pair of patients"
-        return Estimate(None, None, None, n, events, f"Harrell's C not estimated: {reason}")
-    value = float(concordance_index_censored(e, t, r)[0])
-    lower, upper, note = percentile_interval(bootstrap(weighted_harrell(t, e, r), n, resamples, seed))
-    return Estimate(value, lower, upper, n, events, f"Harrell's C; {note}")
+    found = concordance(time, event, risk)
+    if found.value is None:
+        reason = "no events" if not found.events else "no comparable pair of patients"
+        return Estimate(None, None, None, found.n, found.events, f"Harrell's C not estimated: {reason}")
+    if found.n > MOST_RESAMPLED:
+        return found.estimate()
+    replicates = bootstrap(weighted_harrell(time, event, risk), found.n, resamples, seed)
+    lower, upper, note = percentile_interval(replicates)
+    return Estimate(found.value, lower, upper, found.n, found.events, f"Harrell's C; {note}")

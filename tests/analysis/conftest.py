@@ -110,4 +110,4 @@ def quick() -> type[Quick]:
 
 @pytest.fixture
 def settings() -> AnalysisConfig:
-    return AnalysisConfig(bootstraps=100)
+    return AnalysisConfig(bootstraps=100, imputations=2, repeats=1, optimism=20)

@@ -16,8 +16,8 @@ from hccfeat.analysis.indicators import (
 )
 from hccfeat.analysis.prognosis import RatedPatients
 from hccfeat.analysis.results import EndpointResult, Prediction
+from hccfeat.stats.concordance import concordance
 from hccfeat.stats.discrimination import auroc
-from hccfeat.stats.survival import harrell_c
 from tests.analysis.risk_study import SETTINGS, with_indicator
 
 
@@ -139,11 +139,10 @@ def test_concordance_is_harrells_on_those_who_have_the_score() -> None:
     assert list(found) == ["pps_mlp", "tumour_size", "hbsag", "clinical_logistic"]
     keep = ~np.isnan(size)
     time, event = judges.patients.time[keep], judges.patients.event[keep]
-    draw = {"resamples": SETTINGS.bootstraps, "seed": SETTINGS.seed}
-    alone = harrell_c(time, event, size[keep], **draw)
+    alone = concordance(time, event, size[keep]).estimate()
     assert found["tumour_size"].c_index == alone
     lead = found["tumour_size"].lead
-    assert lead.value == pytest.approx(harrell_c(time, event, judges.risk[keep], **draw).value - alone.value)
+    assert lead.value == pytest.approx(concordance(time, event, judges.risk[keep]).value - alone.value)
     assert lead.lower < lead.value < lead.upper
     same = found["clinical_logistic"].lead
     assert (same.value, same.lower, same.upper, same.n) == (0, 0, 0, 130)

@@ -11,6 +11,11 @@ from hccfeat.stats.delong import paired_delong
 from tests.analysis.conftest import make_study
 
 SETTINGS = AnalysisConfig(bootstraps=100)
+OF_LABEL = {
+    "auroc", "brier", "brier_scaled", "calibration_slope", "calibration_intercept", "ici", "e50", "e90",
+    "net_benefit",
+}  # fmt: skip
+WITHOUT_INTERVAL = ("ici", "e50", "e90")
 MODELS = ["mri_components", "pps_components", "clinical_components", UNION]
 
 
@@ -56,11 +61,18 @@ def test_everyone_judges_every_model(data):
         assert (found.n, found.events, found.left_out) == (labelled.height, labelled["y"].sum(), 0)
         for model in MODELS:
             mine = {row.metric: row for row in found.metrics if row.model == model}
-            assert set(mine) == {"auroc", "c_index", "brier", "calibration_slope"}
+            assert set(mine) == {*OF_LABEL, "c_index"}
             assert {(row.n, row.events) for name, row in mine.items() if name != "c_index"} == {
                 (found.n, found.events)
             }
-            assert all(row.lower < row.estimate < row.upper for row in mine.values())
+            assert all(
+                row.lower < row.estimate < row.upper for name, row in mine.items() if name not in WITHOUT_INTERVAL
+            )
+            y = labelled.sort("patient_id")["y"].to_numpy()
+            called = np.array([row.risk for row in found.predictions if row.model == model]) >= SETTINGS.threshold
+            odds = SETTINGS.threshold / (1 - SETTINGS.threshold)
+            benefit = (called & (y == 1)).mean() - odds * (called & (y == 0)).mean()
+            assert mine["net_benefit"].estimate == pytest.approx(benefit)
             judged = [row.patient_id for row in found.predictions if row.model == model]
             assert judged == labelled.sort("patient_id")["patient_id"].to_list()
     assert "components" in held_out.metrics[0].method
@@ -85,6 +97,30 @@ def test_gaps_are_paired_and_adjusted(data):
     ordered = sorted(gap.p for gap in found.gaps)
     held = [min(1.0, max((len(ordered) - j) * ordered[j] for j in range(i + 1))) for i in range(len(ordered))]
     assert sorted(gap.p_holm for gap in found.gaps) == pytest.approx(held)
+
+
+def test_differences_cover_every_metric_of_the_same_pairs(data):
+    for found in compare_modalities(data, inputs_of(data), SETTINGS):
+        assert {(row.first, row.second) for row in found.differences} == {(g.model, g.against) for g in found.gaps}
+        assert {row.metric for row in found.differences} == {"auroc", "c_index", "brier", "likelihood_ratio"}
+        numbers = {(row.model, row.metric): row.estimate for row in found.metrics}
+        for row in found.differences:
+            if row.metric == "likelihood_ratio":
+                assert row.second == "clinical_components"
+                assert 0 <= row.p <= row.p_adjusted <= 1
+            else:
+                apart = numbers[row.first, row.metric] - numbers[row.second, row.metric]
+                assert row.difference == pytest.approx(apart)
+                assert row.lower < row.difference < row.upper
+                assert (row.p is None) == (row.metric != "auroc")
+        tests = {(row.first, row.second): row.p_adjusted for row in found.differences if row.metric == "auroc"}
+        assert tests == {(gap.model, gap.against): gap.p_holm for gap in found.gaps}
+
+
+def test_a_patient_who_judges_in_two_folds_is_refused(data):
+    rounds = folds_of(data, inputs_of(data))
+    with pytest.raises(LeakageError, match=r"fold 4 .* judge in another fold"):
+        compare_modality_folds([*rounds, rounds[1]], SETTINGS)
 
 
 def test_only_patients_with_every_modality_take_part(data):
@@ -115,7 +151,7 @@ def test_folds_are_averaged_never_pooled(data):
     for row in found.metrics:
         folds = [next(m for m in one.metrics if (m.model, m.metric) == (row.model, row.metric)) for one in single]
         assert row.estimate == pytest.approx(np.mean([fold.estimate for fold in folds]))
-        assert (row.lower is None) == (row.metric != "auroc")
+        assert row.metric in WITHOUT_INTERVAL or row.lower < row.estimate < row.upper
     for gap in found.gaps:
         if gap.against != "clinical_components":
             continue
@@ -135,7 +171,7 @@ def test_without_clinical_items_the_union_meets_the_best_image(data):
 def test_a_finding_has_no_c_index(data):
     timeless = type(data)(**(vars(data) | {"timed": False}))
     found = compare_modalities(timeless, inputs_of(data), SETTINGS)[0]
-    assert {row.metric for row in found.metrics} == {"auroc", "brier", "calibration_slope"}
+    assert {row.metric for row in found.metrics} == OF_LABEL
 
 
 def test_one_class_of_judges_gives_reasons_not_numbers(data):

@@ -18,7 +18,12 @@ from hccfeat.stats.discrimination import auroc
 
 Study = Callable[..., EndpointData]
 MODELS = {"pps_mlp", "clinical_logistic", "integrated_logistic", "xgboost", "mean_colour_logistic"}
-METRICS = {"auroc", "auprc", "accuracy", "precision", "recall", "f1", "c_index"}
+OF_LABEL = {
+    "auroc", "auprc", "accuracy", "precision", "recall", "f1",
+    "brier", "brier_scaled", "calibration_slope", "calibration_intercept", "ici", "e50", "e90", "net_benefit",
+}  # fmt: skip
+METRICS = OF_LABEL | {"c_index", "c_uno", "auc_at", "ibs"}
+ON_LABELLED = {"auroc", "auprc", "accuracy", "precision", "recall", "f1"}
 
 
 def metric(result: EndpointResult, split: str, model: str, name: str, cohort: str | None = None) -> Metric:
@@ -53,8 +58,8 @@ def test_every_model_is_judged_on_the_same_patients(study: Study, quick: type, s
         assert {row.model for row in rows} == MODELS
         assert {row.metric for row in rows} == METRICS
         assert len(rows) == len(MODELS) * len(METRICS)
-        assert len({(row.n, row.events) for row in rows if row.metric != "c_index"}) == 1
-        assert len({(row.n, row.events) for row in rows if row.metric == "c_index"}) == 1
+        assert len({(row.n, row.events) for row in rows if row.metric in ON_LABELLED}) == 1
+        assert len({(row.n, row.events) for row in rows if row.metric not in ON_LABELLED}) == 1
         predicted = {
             model: [row.patient_id for row in result.predictions if (row.split, row.model) == (split, model)]
             for model in MODELS
@@ -168,10 +173,11 @@ def test_hazard_ratio_kinds(study: Study, quick: type, settings: AnalysisConfig)
     kinds = {(row.cohort, row.kind) for row in result.hazard_ratios}
     assert kinds == {
         ("internal", "univariable, apparent"),
+        ("internal", "multivariable, apparent"),
         *(
             (cohort, kind)
             for cohort in ("internal", "external")
-            for kind in ("univariable", "risk group", "risk per SD")
+            for kind in ("univariable", "multivariable", "risk group", "risk per SD")
         ),
     }
     assert {row.ties for row in result.hazard_ratios} == {"efron"}
@@ -202,7 +208,8 @@ def test_few_events_give_cautions_and_no_invented_numbers(
     assert group.logrank_p is None
     assert "withheld" in group.note
     titles = {notice.title for notice in result.notices if notice.level == "caution"}
-    assert {"One class", "Hazard ratios withheld in cohort internal"} <= titles
+    assert {"One class", "Too few events in cohort internal"} <= titles
+    assert {"one_class", "few_events"} <= {notice.kind for notice in result.notices}
 
 
 @pytest.mark.parametrize(
@@ -336,7 +343,7 @@ def test_li2014_logistic_model_and_its_apparent_auroc_equal_r(
     assert close(row.estimate, middle)
     assert close(row.lower, lower)
     assert close(row.upper, upper)
-    assert {item.split for item in result.metrics} == {"apparent"}
+    assert {item.split for item in result.metrics} == {"apparent", "cross_validation"}
     assert any("no images" in notice.title for notice in result.notices)
 
 
@@ -352,11 +359,13 @@ def test_a_finding_without_time_has_no_survival_analysis(
     study: Study, quick: type, settings: AnalysisConfig
 ) -> None:
     result = analyse(as_finding(study()), settings, fit_images=quick)
-    assert {row.metric for row in result.metrics} == METRICS - {"c_index"}
+    assert {row.metric for row in result.metrics} == OF_LABEL
+    assert {curve.months for curve in result.calibrations + result.decisions} == {None}
+    assert result.survival == result.incidences == result.proportionality == result.tests == []
     assert {row.split for row in result.metrics} == {"apparent", "held_out", "external"}
     assert result.hazard_ratios == result.groups == []
     assert [notice.title for notice in result.notices].count("No survival analysis") == 1
-    assert not any("withheld" in notice.title for notice in result.notices)
+    assert not {"few_events", "group_without_events"} & {notice.kind for notice in result.notices}
     assert result.artefacts
 
 
@@ -364,7 +373,7 @@ def test_a_described_cohort_with_a_finding_has_its_clinical_model(study: Study, 
     data = as_finding(study(images=False))
     everyone = EndpointData(**(vars(data) | {"patients": data.patients.with_columns(role=pl.lit("all"))}))
     result = analyse(everyone, settings)
-    assert {row.model for row in result.metrics} == {"clinical_logistic"}
+    assert {row.model for row in result.metrics} == {"clinical_logistic", "clinical_logistic_imputed"}
     assert result.logistic
     assert result.hazard_ratios == []
     nobody = data.patients.with_columns(role=pl.lit("all"), y=pl.lit(0, pl.Int8))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
@@ -14,9 +16,30 @@ def test_the_shipped_catalog_loads():
         "internal", "external", "mri", "li2014", "tcga-gdc", "tcga-cdr", "uci-hcc",
     }  # fmt: skip
     horizons = {name: endpoint.horizon_months for name, endpoint in dictionary.endpoints.items()}
-    assert horizons == {"1y": 12.0, "2y": 24.0, "final": None, "mvi": None}
+    assert horizons == {
+        "1y": 12.0, "2y": 24.0, "final": None, "mvi": None, "os": None, "os-2y": 24.0, "os-5y": 60.0,
+        "dss": None, "dfi": None, "pfi": None, "pfi-2y": 24.0,
+    }  # fmt: skip
+    outcomes = {name: endpoint.outcome for name, endpoint in dictionary.endpoints.items()}
+    assert [outcomes[name] for name in ("os", "os-5y", "dss", "dfi", "pfi", "pfi-2y")] == [
+        "os", "os", "dss", "dfi", "pfi", "pfi",
+    ]  # fmt: skip
     for description in dictionary.cohorts.values():
         dictionary.recorded(description)
+        assert dictionary.predictors(description)
+
+
+def test_a_cohort_names_its_own_predictors():
+    dictionary = load_dictionary()
+    assert dictionary.predictors(dictionary.cohort("internal")) == dictionary.indicators
+    assert dictionary.predictors(dictionary.cohort("tcga_lihc", "tcga-cdr")) == (
+        "age", "sex", "ajcc_stage", "grade", "vascular_invasion",
+    )  # fmt: skip
+    remark = Variable(label="Remark", type="text")
+    own = replace(dictionary, variables=dictionary.variables | {"remark": remark})
+    for wrong in ("nothing", "remark"):
+        with pytest.raises(ConfigError, match=wrong):
+            own.predictors(CohortDescription(title="mine", predictors=("age", wrong)))
 
 
 @pytest.mark.parametrize("name", ["paper", "released-code", "demo", "tiny"])
@@ -40,6 +63,8 @@ def test_a_cohort_is_found_by_name_alias_and_format():
     dictionary = load_dictionary()
     assert dictionary.cohort("hcc_li2014") is dictionary.cohorts["li2014"]
     assert dictionary.cohort("mine", "tcga-cdr") is dictionary.cohorts["tcga-cdr"]
+    assert dictionary.cohort("tcga_lihc") is dictionary.cohorts["tcga-gdc"]
+    assert dictionary.cohort("tcga_lihc", "tcga-cdr") is dictionary.cohorts["tcga-cdr"]
     assert dictionary.cohort("external", "gdc") is dictionary.cohorts["tcga-gdc"]
     assert dictionary.cohort("mine", "plain") == CohortDescription(title="mine")
     assert dictionary.cohort("mine").columns == {}
@@ -51,7 +76,7 @@ def test_a_cohort_name_must_be_a_slug():
 
 
 def test_an_unknown_endpoint_lists_the_known_ones():
-    with pytest.raises(InputError, match="1y, 2y, final"):
+    with pytest.raises(InputError, match="1y, 2y, dfi"):
         load_dictionary().endpoint("5y")
 
 

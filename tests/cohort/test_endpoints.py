@@ -88,7 +88,24 @@ def test_patients_without_any_outcome_are_listed_when_named():
 
 def test_a_cohort_without_outcomes_has_no_labels():
     labels = label(ENDPOINTS["1y"], pl.DataFrame(schema=SCHEMA), patients=["a"])
-    assert labels.rows() == [("a", None, None, None, NO_OUTCOME)]
+    assert labels.rows() == [("a", None, None, None, NO_OUTCOME, None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("patient", "expected"),
+    [
+        ((13.0, True, 40.0, True), (13.0, True, False)),
+        ((40.0, False, 40.5, True), (40.0, False, True)),
+        ((8.0, False, 30.0, True), (8.0, False, False)),
+        ((8.0, False, 8.0, False), (8.0, False, False)),
+        ((8.0, False, None, None), (8.0, False, None)),
+    ],
+)
+def test_the_whole_follow_up_is_kept_beside_the_cut_one(patient, expected):
+    row = one("1y", *patient)
+    assert (row["months"], row["recurred"], row["died"]) == expected
+    short = one("1y", 3.0, False, 3.0, False, minimum_follow_up_months=24)
+    assert (short["months"], short["recurred"], short["died"]) == (None, None, None)
 
 
 def test_death_may_count_as_negative_if_the_endpoint_says_so():

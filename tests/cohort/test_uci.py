@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from math import log10
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def raw_columns(folder: Path) -> dict[str, list[str]]:
 
 def test_every_patient_and_item_is_taken(table: ClinicalTable) -> None:
     assert [row["patient_id"] for row in table.patients] == [f"uci-hcc/{k}" for k in range(1, 166)]
-    assert len(table.clinical_columns) == 50
+    assert len(table.clinical_columns) == 50 + len(table.derived)
     assert table.unused_columns == []
     assert table.outcomes == []
     lived = Counter(row["survived_1y"] for row in table.clinical)
@@ -93,6 +94,24 @@ def test_mixed_units_are_converted_and_listed(table: ClinicalTable, folder: Path
     assert max(values["total_bilirubin"]) == pytest.approx(40.5 * 17.104)
 
 
+def test_albi_and_fib4_are_derived_from_converted_units(table: ClinicalTable, folder: Path) -> None:
+    assert table.derived == ["albi_score", "albi_grade", "fib4"]
+    # Row 1: albumin 3.4 g/dL, bilirubin 2.1 mg/dL, age 67, AST 41, ALT 34, platelets 99.
+    first = table.clinical[0]
+    assert first["albi_score"] == pytest.approx(-1.8635, abs=1e-4)
+    assert (first["albi_grade"], first["fib4"]) == (2, pytest.approx(4.7587, abs=1e-4))
+    assert Counter(row["albi_grade"] for row in table.clinical)[None] == sum(
+        row["albumin"] is None or row["total_bilirubin"] is None for row in table.clinical
+    )
+    columns = raw_columns(folder)
+    for row, albumin, bilirubin in zip(table.clinical, columns["Albumin"], columns["Total Bil"], strict=True):
+        if row["albi_score"] is not None:
+            by_hand = 0.66 * log10(float(bilirubin) * 17.104) - 0.85 * float(albumin)
+            assert row["albi_score"] == pytest.approx(by_hand)
+            assert (row["albi_grade"] == 1) == (by_hand <= -2.60)
+            assert (row["albi_grade"] == 3) == (by_hand > -1.39)
+
+
 def test_it_is_ingested_and_analysed_with_an_endpoint_of_ones_own(folder: Path, tmp_path: Path) -> None:
     study = init_study(tmp_path / "study", name="uci")
     endpoint = study.folder / "data_catalog" / "endpoints" / "died.toml"
@@ -103,8 +122,8 @@ def test_it_is_ingested_and_analysed_with_an_endpoint_of_ones_own(folder: Path, 
     summary = study.ingest("uci-hcc", folder / "hcc-data.txt")
     assert summary.patients == 165
     found = study.analyze(("died",))
-    apparent = [row for row in found.headline if row["model"] == "clinical_logistic"]
-    assert [row["split"] for row in apparent] == ["apparent"]
-    assert 0.5 < apparent[0]["estimate"] < 1
+    fair = [row for row in found.headline if row["model"] == "clinical_logistic"]
+    assert [row["split"] for row in fair] == ["cross_validation"]
+    assert 0.5 < fair[0]["estimate"] < 1
     stored = study.sql("SELECT count(*) AS n FROM rejected_row WHERE reason LIKE '%kept as%'")
     assert stored["n"].to_list() == [158]

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from hccfeat.errors import AnalysisError
-from hccfeat.stats.calibration import brier_score, calibration, pseudo_values, survival_calibration
+from hccfeat.stats.calibration import SPAN, brier_score, calibration, pseudo_values, survival_calibration
 from hccfeat.stats.km import product_limit
+from hccfeat.stats.smoothing import local_linear
 
 
 def predictions(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -108,3 +109,25 @@ def test_brier_score_by_hand() -> None:
     assert brier_score([1, 0], [1, 0]).lower is None
     with pytest.raises(AnalysisError, match=r"0\.\.1"):
         brier_score([1, 0], [1.2, 0])
+
+
+def test_the_median_error_lies_between_none_and_the_90th_percentile() -> None:
+    generator = np.random.default_rng(8)
+    risk = generator.beta(2, 2, 150)
+    found = calibration(generator.random(150) < risk**2, risk)
+    curve = np.interp(risk, found.curve[:, 0], found.curve[:, 1])
+    assert found.median_error == pytest.approx(np.median(np.abs(curve - risk)))
+    assert found.median_error < found.p90_error < found.max_error
+
+
+def test_a_prediction_that_most_share_is_smoothed_to_the_mean_of_those_who_share_it() -> None:
+    """As R's lowess does; a smoother of zero width would give everybody the outcome of one patient."""
+    generator = np.random.default_rng(2)
+    risk = np.where(np.arange(60) < 45, 0.3, generator.uniform(0.31, 0.9, 60))
+    y = (generator.random(60) < risk).astype(float)
+    found = calibration(y, risk)
+    value, _, _ = local_linear(risk, y, risk, SPAN)
+    assert found.curve[0] == pytest.approx([0.3, y[:45].mean()])
+    distance = np.abs(np.clip(value, 0, 1) - risk)
+    assert found.mean_error == pytest.approx(distance.mean(), abs=1e-6)
+    assert found.max_error == pytest.approx(distance.max(), abs=1e-6)

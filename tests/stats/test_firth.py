@@ -86,3 +86,12 @@ def test_what_cannot_be_fitted_is_refused(x: np.ndarray, y: np.ndarray) -> None:
         firth_logistic(x, y)
     with pytest.raises(AnalysisError):
         firth_cox(np.arange(len(y)), np.zeros(len(y)), x)
+
+
+def test_a_search_that_meets_a_singular_matrix_is_an_error_of_the_analysis(monkeypatch) -> None:
+    def singular(self, *args):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr("firthmodels.FirthLogisticRegression.fit", singular)
+    with pytest.raises(AnalysisError, match="did not converge"):
+        firth_logistic(np.arange(10.0), np.arange(10) % 2)

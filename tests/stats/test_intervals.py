@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
-from hccfeat.stats.intervals import normal_estimate, wald_p
+from hccfeat.stats.intervals import holm, normal_estimate, wald_p
 
 
 def test_by_hand() -> None:
@@ -16,3 +18,12 @@ def test_no_interval_without_a_standard_error(error: float) -> None:
     assert (found.value, found.lower, found.upper, found.standard_error) == (0.5, None, None, None)
     assert "variance is zero" in found.method
     assert wald_p(1.0, error) is None
+
+
+def test_holm_by_hand_and_as_statsmodels_has_it() -> None:
+    assert holm([]) == []
+    assert holm([0.02]) == [0.02]
+    # 0.01 x 4, 0.02 x 3, then never below the one before it, and never above 1.
+    assert holm([0.9, 0.02, 0.01, 0.025]) == pytest.approx([0.9, 0.06, 0.04, 0.06])
+    p = np.random.default_rng(1).random(50) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])

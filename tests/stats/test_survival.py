@@ -7,6 +7,7 @@ import pytest
 from sksurv.metrics import concordance_index_censored
 
 from hccfeat.errors import AnalysisError
+from hccfeat.stats import survival
 from hccfeat.stats.survival import harrell_c, kaplan_meier, logrank, weighted_harrell
 
 
@@ -81,6 +82,19 @@ def test_c_without_comparable_pairs_has_no_number(time: list[int], event: list[i
     found = harrell_c(time, event, np.arange(len(time)), resamples=100, seed=1)
     assert found.value is None
     assert words in found.method
+
+
+def test_many_patients_get_the_interval_of_the_influence_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(2)
+    risk = generator.normal(size=400)
+    time, event = generator.exponential(np.exp(-0.7 * risk)), generator.random(400) < 0.7
+    resampled = harrell_c(time, event, risk, resamples=1000, seed=1)
+    monkeypatch.setattr(survival, "MOST_RESAMPLED", 399)
+    found = harrell_c(time, event, risk, resamples=1000, seed=1)
+    assert "bootstrap" in resampled.method
+    assert "influence function" in found.method
+    assert found.value == resampled.value
+    assert found.upper - found.lower == pytest.approx(resampled.upper - resampled.lower, rel=0.1)
 
 
 @pytest.mark.real_data

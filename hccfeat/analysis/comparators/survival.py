@@ -1,0 +1,154 @@
+"""Survival comparators: Cox, Coxnet, a random survival forest, and boosted trees on Cox's partial likelihood.
+
+Each learns from times and events cut at the horizon, of all training patients with a follow-up time, those censored
+before the horizon too.
+"""
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from sksurv.ensemble import RandomSurvivalForest
+from sksurv.linear_model import CoxnetSurvivalAnalysis
+from sksurv.util import Surv
+
+from hccfeat.analysis.comparators.hazard import RiskOf, survival_model, through_baseline
+from hccfeat.analysis.comparators.inputs import Training, covariates, inner_folds
+from hccfeat.analysis.data import Population
+from hccfeat.analysis.models import XGBOOST_SETTINGS, FittedModel
+from hccfeat.errors import AnalysisError
+from hccfeat.stats.columns import independent_columns
+from hccfeat.stats.coxmodel import SeparationError, cox_model
+from hccfeat.stats.firth import firth_cox
+from hccfeat.stats.risksets import Ties
+
+Floats = NDArray[np.float64]
+Settings = Mapping[str, float]
+COX, COXNET, FOREST, XGBOOST_COX = "cox_clinical", "coxnet", "survival_forest", "xgboost_cox"
+PATH = 20
+"""Penalties on the way down to the chosen one; each fit starts at the one before."""
+
+
+def fit_cox(train: Training, settings: Settings) -> FittedModel:
+    """Cox regression on the indicators, Efron's ties.
+
+    Firth's estimate, with Breslow's ties, where the indicators separate the events. Indicators that are linear
+    combinations of those before them are left out.
+    """
+    del settings
+    rows, about = covariates(train.patients, images=False)
+    x = rows(train.patients)
+    kept, left_out = independent_columns(x, [str(column) for column in range(x.shape[1])])
+    ties: Ties = "efron"
+    try:
+        coefficients = cox_model(train.patients.time, train.events, x[:, kept]).coefficients
+    except SeparationError:
+        fit = firth_cox(train.patients.time, train.events, x[:, kept])
+        coefficients, ties = np.array([term.coefficient for term in fit.terms]), "breslow"
+
+    def log_hazard(patients: Population) -> Floats:
+        return np.asarray(rows(patients)[:, kept] @ coefficients)
+
+    how = "Efron ties" if ties == "efron" else "Firth's penalty because the events are separated, Breslow ties"
+    fewer = f", {len(left_out)} collinear left out" if left_out else ""
+    description = f"Cox regression ({how}) on {about}{fewer}"
+    return survival_model(train, COX, description, log_hazard, through_baseline(train, log_hazard, ties))
+
+
+def fit_coxnet(train: Training, settings: Settings) -> FittedModel:
+    """Cox regression with an elastic net (Simon et al. 2011), Breslow's ties; scikit-survival.
+
+    ``penalty`` is the share of the smallest penalty that leaves no covariate; ``l1_share`` that of the lasso in it.
+    """
+    rows, about = covariates(train.patients, images=True)
+    model = CoxnetSurvivalAnalysis(
+        l1_ratio=settings["l1_share"], n_alphas=PATH, alpha_min_ratio=settings["penalty"]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            model.fit(rows(train.patients), Surv.from_arrays(train.events, train.ranks))
+        except (ArithmeticError, UserWarning) as error:
+            raise AnalysisError("Coxnet", f"was not fitted ({error})", "Use more patients.") from error
+
+    def log_hazard(patients: Population) -> Floats:
+        return np.asarray(model.predict(rows(patients)))
+
+    description = f"Cox regression with an elastic net (scikit-survival, Breslow ties) on {about}"
+    return survival_model(train, COXNET, description, log_hazard, through_baseline(train, log_hazard, "breslow"))
+
+
+def fit_forest(train: Training, settings: Settings) -> FittedModel:
+    """Random survival forest (Ishwaran et al. 2008); risk is the expected number of events; scikit-survival."""
+    rows, about = covariates(train.patients, images=True)
+    forest = RandomSurvivalForest(
+        int(settings["trees"]),
+        min_samples_leaf=int(settings["leaf"]),
+        max_features="sqrt",
+        n_jobs=1,
+        random_state=train.seed,
+    ).fit(rows(train.patients), Surv.from_arrays(train.events, train.ranks))
+
+    times = np.unique(train.patients.time)
+
+    def risk(patients: Population) -> Floats:
+        return np.asarray(forest.predict(rows(patients)))
+
+    def risk_by(patients: Population, months: Floats) -> Floats:
+        curves = forest.predict_survival_function(rows(patients), return_array=True)
+        alive = np.column_stack([np.ones(len(curves)), curves])
+        return np.asarray(1 - alive[:, np.searchsorted(times, months, side="right")])
+
+    description = f"random survival forest (scikit-survival, log-rank splits, tied events together) on {about}"
+    return survival_model(train, FOREST, description, risk, risk_by)
+
+
+def fit_xgboost_cox(train: Training, settings: Settings) -> FittedModel:
+    """Boosted trees on Cox's partial likelihood (xgboost's ``survival:cox``), one thread; missing stays missing.
+
+    Trees follow their own training patients too closely for a baseline hazard: that one, and the slope of the log
+    hazard in probabilities, come from inner folds.
+    """
+    log_hazard, about = _boosted(train, settings)
+
+    def unseen() -> Floats:
+        values = np.zeros(len(train.patients))
+        for inside in inner_folds(train.events, train.seed):
+            values[~inside] = _boosted(train.take(inside), settings)[0](train.patients.take(~inside))
+        return values
+
+    description = (
+        "xgboost on Cox's partial likelihood (events at one time in a random order, probabilities calibrated in "
+        f"inner folds) on {about}"
+    )
+    risk_by = through_baseline(train, log_hazard, "breslow", unseen)
+    return survival_model(train, XGBOOST_COX, description, log_hazard, risk_by)
+
+
+def _boosted(train: Training, settings: Settings) -> tuple[RiskOf, str]:
+    rows, about = covariates(train.patients, images=True, fill=False)
+    chosen = XGBOOST_SETTINGS | {"objective": "survival:cox", "seed": train.seed}
+    chosen |= {"max_depth": int(settings["depth"]), "eta": settings["eta"]}
+    given = xgboost.DMatrix(rows(train.patients), label=signed_places(train), nthread=1)
+    fitted = xgboost.train(chosen, given, num_boost_round=int(settings["trees"]))
+
+    def log_hazard(patients: Population) -> Floats:
+        matrix = xgboost.DMatrix(rows(patients), nthread=1)
+        return fitted.predict(matrix, output_margin=True).astype(np.float64)
+
+    return log_hazard, about
+
+
+def signed_places(train: Training) -> Floats:
+    """Labels for ``survival:cox`` (n,): each patient's place in time from 1, negative if censored.
+
+    At equal labels xgboost counts for a patient only the events that it happens to sort before him. So
+    there are none: events at one time come in a seeded random order, censorings at that time after them.
+    """
+    shuffled = np.random.default_rng(train.seed).permutation(len(train.patients))
+    order = np.lexsort((shuffled, ~train.events, train.patients.time))
+    place = np.empty(len(order))
+    place[order] = np.arange(1, len(order) + 1)
+    return np.where(train.events, place, -place)
