@@ -15,7 +15,7 @@ from hccfeat.resources import resource_folder
 
 LIBRARIES = (
     "torch", "torchvision", "timm", "lightning", "h5py", "duckdb", "polars", "pyarrow", "openslide", "skimage",
-    "sklearn", "sksurv", "xgboost", "lifelines", "statsmodels", "matplotlib", "great_tables", "safetensors",
+    "sklearn", "sksurv", "xgboost", "lifelines", "statsmodels", "matplotlib", "safetensors",
 )  # fmt: skip
 MIN_FREE_GB = 5
 MIN_MEMORY_GB = 4

@@ -8,7 +8,7 @@ from hccfeat.cohort.dictionary import Dictionary, TableFormat, load_dictionary
 from hccfeat.cohort.exams import find_exams
 from hccfeat.cohort.images import ImageProblem, find_images
 from hccfeat.cohort.ingest import ClinicalTable, validate, write_rejected
-from hccfeat.cohort.readers import read_table
+from hccfeat.cohort.readers import is_workbook, read_table
 from hccfeat.errors import InputError, SlideError
 from hccfeat.extraction.exam_intake import inspect_exams
 from hccfeat.progress import progress_bar
@@ -89,6 +89,8 @@ def ingest(
     checked_format = _format(table_format)
     dictionary = load_dictionary(study)
     description = dictionary.cohort(cohort, checked_format)
+    if checked_format is None and description.format == "gdc" and is_workbook(clinical):
+        description = dictionary.cohort(cohort, "tcga-cdr")
     table = validate(
         read_table(clinical, checked_format or description.format, description), description, dictionary, cohort
     )
@@ -122,7 +124,7 @@ def _descriptions(dictionary: Dictionary, table: ClinicalTable) -> dict[str, str
     for name in table.clinical_columns:
         variable = dictionary.variables[name]
         unit = f" [{variable.unit}]" if variable.unit else ""
-        texts[name] = f"{variable.label}{unit}. {variable.description}".strip()
+        texts[name] = f"{variable.label}{unit}. {variable.meaning}".strip()
     return texts
 
 

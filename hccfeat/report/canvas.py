@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's palette without black (ink) and yellow (too pale on white).
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+DASHED, SOLID = -1, -2
 INK = "#1b2a34"
 FAINT = "#5f6f7b"
 GRID = "#dfe4e8"
@@ -101,7 +102,19 @@ def watermark(figure: Figure, axes: Axes) -> None:
     )
 
 
-def inline_svg(figure: Figure, key: str, title: str, description: str) -> Markup:
+def line_look(number: int) -> dict[str, Any]:
+    """Colour and dashes of the series ``number``: after the last colour the colours return with other dashes.
+
+    Negative numbers are grey, for what is no model: DASHED or SOLID.
+    """
+    if number < 0:
+        return {"color": FAINT, "linestyle": (0, (2, 2)) if number == DASHED else "-"}
+    turn = number // len(PALETTE)
+    style = LINE_STYLES[(number + turn) % len(LINE_STYLES)]
+    return {"color": PALETTE[number % len(PALETTE)], "linestyle": style}
+
+
+def inline_svg(figure: Figure, key: str, title: str, description: str, numbers: str = "") -> Markup:
     """Return a figure as an ``<svg>`` element for the body of an HTML page.
 
     Parameters
@@ -112,6 +125,9 @@ def inline_svg(figure: Figure, key: str, title: str, description: str) -> Markup
         Unique in the page, an HTML id: every id inside the figure starts with it.
     title, description : str
         What a screen reader says; escaped here.
+    numbers : str
+        What the page's script reads out of the figure, from :func:`hccfeat.report.readout.readout`. Artists whose
+        gid is ``s3`` (``s3b``) are the line (the band) of its series 3.
 
     Returns
     -------
@@ -134,13 +150,19 @@ def inline_svg(figure: Figure, key: str, title: str, description: str) -> Markup
     svg = _shorter(svg)
     _, _, inside = svg.partition(">")
     width, height = figure.get_size_inches() * 72
+    data = f" data-plot='{_in_single_quotes(numbers)}'" if numbers else ""
     return Markup(
         f'<svg class="plot" viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}pt" role="img" '
         'stroke-linejoin="round" stroke-linecap="butt" font-family="DejaVu Sans, sans-serif" '
-        f'aria-labelledby="{escape(key)}-title {escape(key)}-desc">'
+        f'aria-labelledby="{escape(key)}-title {escape(key)}-desc"{data}>'
         f'<title id="{escape(key)}-title">{escape(title)}</title>'
         f'<desc id="{escape(key)}-desc">{escape(description)}</desc>{inside}'
     )
+
+
+def _in_single_quotes(text: str) -> str:
+    """Escape JSON for an attribute; its many double quotes stay as they are."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&#39;")
 
 
 def _coordinate(number: re.Match[str]) -> str:
@@ -152,7 +174,9 @@ def _shorter(svg: str) -> str:
     svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     svg = re.sub(r"\n\s*", "\n", svg)
-    svg = re.sub(r'd="[^"]*"', lambda m: re.sub(r"\s*\n", "", re.sub(r"([A-Za-z]) ", r"\1", m[0])), svg)
+    svg = re.sub(r' d="[^"]*"', lambda m: re.sub(r"\s*\n", "", re.sub(r"([A-Za-z]) ", r"\1", m[0])), svg)
+    svg = re.sub(r' d="(M[\d. MLz-]*)"', lambda m: f' d="{_straight(m[1])}"', svg)
+    svg = _joined_lines(svg)
     svg = svg.replace("<g/>", "")
     kept: list[bool] = []
 
@@ -165,10 +189,40 @@ def _shorter(svg: str) -> str:
     return re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*)?>|</g>", group, svg))
 
 
+def _straight(path: str) -> str:
+    """Write level and upright pieces of a path of lines as such, and leave out pieces without a length."""
+    found, last = [], ("", "")
+    for command, x, y in re.findall(r"([MLz])(?:(-?[\d.]+) (-?[\d.]+))?", path):
+        if command != "L":
+            found.append(f"{command}{x} {y}".strip())
+        elif (x, y) != last:
+            found.append(f"V{y}" if x == last[0] else f"H{x}" if y == last[1] else f"L{x} {y}")
+        last = (x, y) if command != "z" else ("", "")
+    return "".join(found)
+
+
+def _joined_lines(svg: str) -> str:
+    """Join single lines of one look, which grids are made of, into one path each: where the first of them is."""
+    single = re.compile(
+        r'<path d="(M-?[\d.]+ -?[\d.]+[HV]-?[\d.]+)"( clip-path="[^"]*" style="fill: none;[^"]*")/>\n'
+    )
+    looks: dict[str, list[str]] = {}
+    for line, look in single.findall(svg):
+        looks.setdefault(look, []).append(line)
+
+    def joined(found: re.Match[str]) -> str:
+        lines = looks.pop(found[2], [])
+        return f'<path d="{"".join(lines)}"{found[2]}/>\n' if lines else ""
+
+    return single.sub(joined, svg)
+
+
 def _own_ids(svg: str, key: str) -> str:
-    """Prefix the ids that are referred to, and drop the others and the XML name spaces."""
-    referred = set(re.findall(r"(?:url\(#|href=\"#)([^\")]+)", svg))
-    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in referred else "", svg)
-    svg = re.sub(r"url\(#", f"url(#{key}-", svg)
-    svg = re.sub(r"(?:xlink:)?href=\"#", f'href="#{key}-', svg)
+    """Mark the series; prefix the ids that are referred to, and drop the others and the XML name spaces."""
+    svg = re.sub(r' id="s(\d+)(b?)"', lambda m: f' data-s="{m[1]}"' + (' data-band="1"' if m[2] else ""), svg)
+    referred = dict.fromkeys(re.findall(r"(?:url\(#|href=\"#)([^\")]+)", svg))
+    own = {name: f"{key}-{i}" for i, name in enumerate(referred)}
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{own[m[1]]}"' if m[1] in own else "", svg)
+    svg = re.sub(r"url\(#([^)]+)", lambda m: f"url(#{own[m[1]]}", svg)
+    svg = re.sub(r"(?:xlink:)?href=\"#([^\"]+)", lambda m: f'href="#{own[m[1]]}', svg)
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)

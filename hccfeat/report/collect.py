@@ -54,6 +54,9 @@ def collect(study: Path, config: StudyConfig, run: AnalyzeRun) -> StudyReport:
         feature_set=None if feature_set is None else _feature_set_facts(study, feature_set),
         endpoints=run.results,
         example_patches=[] if feature_set is None else patch_pictures(study, feature_set, cohorts),
+        statement=config.statement.model_dump(),
+        labels={name: variable.label for name, variable in load_dictionary(study).variables.items()},
+        patient_rows=config.report.patient_rows,
     )
 
 

@@ -1,10 +1,12 @@
 """Numbers and names as the report prints them."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hccfeat.analysis.results import SplitRole
+from hccfeat.analysis.results import ConditionKind, SplitRole
 
 MISSING = "–"
 APPARENT = "apparent: not evidence of performance"
@@ -25,6 +27,18 @@ METRIC_LABELS = {
     "harrell_c": "C-index",
     "harrell_c_index": "C-index",
     "c_index_harrell": "C-index",
+    "c_uno": "Uno's C",
+    "auc_at": "AUC",
+    "ibs": "Integrated Brier score",
+    "brier": "Brier score",
+    "brier_scaled": "Scaled Brier score",
+    "calibration_slope": "Calibration slope",
+    "calibration_intercept": "Calibration intercept",
+    "ici": "ICI",
+    "e50": "E50",
+    "e90": "E90",
+    "net_benefit": "Net benefit",
+    "likelihood_ratio": "Likelihood ratio χ²",
     "accuracy": "Accuracy",
     "precision": "Precision",
     "recall": "Recall",
@@ -33,9 +47,21 @@ METRIC_LABELS = {
     "f1": "F1",
     "f1_score": "F1",
     "prevalence": "Prevalence",
-    "brier": "Brier score",
-    "calibration_slope": "Calibration slope",
 }
+CONDITION_LABELS: dict[ConditionKind, str] = {
+    "few_events": "Too few events",
+    "group_without_events": "A group without events",
+    "separation": "Separation",
+    "non_proportional": "Non-proportional hazards",
+    "collinear": "Collinear variables",
+    "beyond_follow_up": "Horizon beyond follow-up",
+    "one_class": "One class only",
+    "missingness": "Missing values",
+    "too_many_parameters": "More parameters than events allow",
+    "few_expected": "Few expected events",
+}
+CORRECTED = "_corrected"
+IMPUTED = "_imputed"
 MODEL_LABELS = {
     "pps_mlp": "PPS-MLP",
     "clinical_logistic": "Clinical logistic",
@@ -43,8 +69,24 @@ MODEL_LABELS = {
     "xgboost": "XGBoost",
     "mean_colour_logistic": "Mean colour (control)",
     "mri_mlp": "MRI-MLP",
+    "cox_clinical": "Cox, indicators",
+    "coxnet": "Coxnet",
+    "survival_forest": "Random survival forest",
+    "xgboost_cox": "XGBoost, Cox",
+    "attention_mil": "Attention MIL",
+    "treat all": "Treat all",
+    "treat none": "Treat none",
 }
 METRIC_ORDER = tuple(dict.fromkeys(METRIC_LABELS.values()))
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """A metric's name taken apart: ``auc_at_12_corrected`` is ``auc_at``, 12 months, corrected for optimism."""
+
+    base: str
+    months: float | None
+    corrected: bool
 
 
 def is_number(value: Any) -> bool:
@@ -54,7 +96,10 @@ def is_number(value: Any) -> bool:
 
 def fixed(value: float | None, decimals: int = 3) -> str:
     """Return a number with a fixed count of decimals, or a dash where there is none."""
-    return f"{value:.{decimals}f}" if value is not None and math.isfinite(value) else _unbounded(value)
+    if value is None or not math.isfinite(value):
+        return _unbounded(value)
+    text = f"{value:.{decimals}f}"
+    return text if float(text) else text.removeprefix("-")
 
 
 def significant(value: float | None, digits: int = 4) -> str:
@@ -90,14 +135,39 @@ def with_interval(estimate: float | None, lower: float | None, upper: float | No
     return f"{fixed(estimate, decimals)} ({limits})" if limits else fixed(estimate, decimals)
 
 
+def metric_parts(metric: str) -> MetricName:
+    """Take a metric's name apart."""
+    name = metric.removesuffix(CORRECTED)
+    timed = re.fullmatch(r"(.+)_(\d+(?:\.\d+)?)", name)
+    base, months = (timed[1], float(timed[2])) if timed else (name, None)
+    return MetricName(base, months, corrected=metric != name)
+
+
 def metric_label(metric: str) -> str:
-    """Return the printed name of a metric."""
-    return METRIC_LABELS.get(metric.lower().replace("-", "_").replace(" ", "_"), metric.replace("_", " "))
+    """Return the printed name of a metric: ``AUC at 12 months``; a correction for optimism is not named."""
+    parts = metric_parts(metric)
+    base = parts.base.replace("_", " ")
+    label = METRIC_LABELS.get(base.lower().replace("-", "_").replace(" ", "_"), base)
+    return label if parts.months is None else f"{label} at {parts.months:g} months"
+
+
+def metric_rank(metric: str) -> tuple[int, float]:
+    """Return where a metric stands among others."""
+    parts = metric_parts(metric)
+    label = metric_label(parts.base)
+    return METRIC_ORDER.index(label) if label in METRIC_ORDER else len(METRIC_ORDER), parts.months or 0.0
 
 
 def model_label(model: str) -> str:
     """Return the printed name of a model; the data files keep its own."""
-    return MODEL_LABELS.get(model, model)
+    own = model.removesuffix(IMPUTED)
+    return MODEL_LABELS.get(own, own) + (", imputed" if own != model else "")
+
+
+def with_model_labels(text: str) -> str:
+    """Return a text with the printed names of the models in it."""
+    names = "|".join(name for name in MODEL_LABELS if "_" in name)
+    return re.sub(rf"\b(?:{names})(?:{IMPUTED})?\b", lambda found: model_label(found[0]), text)
 
 
 def count(n: int, singular: str, plural: str | None = None) -> str:

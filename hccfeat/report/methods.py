@@ -1,7 +1,7 @@
 """The methods paragraph, written from the settings, the results and the versions that made them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hccfeat.analysis.modality_models import RECIPE
@@ -16,6 +16,9 @@ from hccfeat.report.formatting import (
     model_label,
     public_facts,
 )
+from hccfeat.report.methods_patients import judges_text, missing_text, treatment_text
+from hccfeat.report.methods_results import base_name, judging_text, survival_text
+from hccfeat.stats.survival import FEW_EVENTS
 
 _LIBRARIES = (
     "hccfeat",
@@ -41,8 +44,14 @@ def methods_text(report: StudyReport) -> list[str]:
         _study(report),
         _features(report),
         *(_endpoint(result) for result in report.endpoints),
+        judges_text(report),
+        missing_text(report),
+        judging_text(report),
+        survival_text(report),
         _modalities(report),
+        treatment_text(report),
         _statistics(report),
+        _not_done(report),
         _software(report.versions),
     ]
     return [paragraph for paragraph in paragraphs if paragraph]
@@ -126,7 +135,7 @@ def _intervals(report: StudyReport) -> list[str]:
             for part in metric.method.split(";"):
                 if metric.lower is not None and "95 %" in part:
                     way = re.sub(r"^\s*\d+/\d+,\s*", "", part).strip()
-                    ways.setdefault(way, {}).setdefault(metric_label(metric.metric))
+                    ways.setdefault(way, {}).setdefault(metric_label(base_name(metric.metric)))
     return [f"{joined(labels)}, {way}" for way, labels in ways.items()]
 
 
@@ -135,22 +144,25 @@ def _statistics(report: StudyReport) -> str:
     described = _intervals(report)
     if described:
         sentences.append(f"Intervals: {'; '.join(described)}.")
-    groups = [group for result in report.endpoints for group in result.groups]
-    if groups:
-        sentences.append(
-            "Risk groups were cut at the median risk of the training patients and compared by Kaplan-Meier "
-            "curves with 95 % bands and the log-rank test."
-        )
-    ties = _distinct(ratio.ties for result in report.endpoints for ratio in result.hazard_ratios)
-    if ties:
-        named = joined(name.capitalize() for name in ties)
-        sentences.append(
-            f"Hazard ratios came from Cox models with Wald 95 % intervals; ties were handled by the {named} method."
-        )
-    settings = [f"{name} = {text}" for name, text in setting_facts(report.settings)]
+    if any(notice.kind == "few_events" for result in report.endpoints for notice in result.notices):
+        sentences.append(f"With fewer than {FEW_EVENTS} events no P and no hazard ratio is given.")
+    settings = [f"{name} = {text}" for name, text in setting_facts(report.settings) if text]
     if settings:
         sentences.append(f"Settings: {', '.join(settings)}.")
     return " ".join(sentences)
+
+
+def _not_done(report: StudyReport) -> str:
+    """Declare what the analysis never does, because guidelines ask for it."""
+    if not report.endpoints:
+        return ""
+    threshold = report.settings.get("analysis", {}).get("threshold")
+    calls = f" The threshold of {threshold:g} is the study file's." if isinstance(threshold, float) else ""
+    return (
+        "No model was updated or recalibrated after it was judged. In the models compared here no class was "
+        "weighted or resampled and no variable was selected by its P. The same steps were applied to every "
+        f"patient. Models give a risk.{calls}"
+    )
 
 
 def setting_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -164,7 +176,3 @@ def _software(versions: Mapping[str, str]) -> str:
     first = [name for name in _LIBRARIES if name in versions]
     names = first + sorted(name for name in versions if name not in first)
     return f"Software: {', '.join(f'{name} {fact_text(versions[name])}' for name in names)}."
-
-
-def _distinct(values: Iterable[str]) -> list[str]:
-    return [value for value in dict.fromkeys(values) if value]

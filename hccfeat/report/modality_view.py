@@ -1,4 +1,4 @@
-"""What the template needs to show modalities compared: a sentence, two tables and a figure per comparison."""
+"""The part of an endpoint about modalities compared: a sentence, two tables and a figure per comparison."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,32 +7,25 @@ from markupsafe import Markup
 
 from hccfeat.analysis.modality_models import RECIPE
 from hccfeat.analysis.results import EndpointResult, Metric, ModalityComparison, ModalityGap
+from hccfeat.report.blocks import Block, FigureView, Part, Scene, block, place_label, short_place
+from hccfeat.report.comparison_view import comparisons_table
 from hccfeat.report.formatting import count, fixed, interval, metric_label, p_value, with_interval
 from hccfeat.report.prognosis_figures import ScoreRow, scores_figure
-from hccfeat.report.summary import bar, estimate_cell, place_label, short_place
+from hccfeat.report.summary import BAR, bar, estimate_cell
 from hccfeat.report.tables import Column, table
 from hccfeat.stats.estimate import Estimate
 
-SHOWN = ("auroc", "c_index", "brier", "calibration_slope")
+SHOWN = ("auroc", "c_index", "brier", "calibration_slope", "calibration_intercept", "ici", "net_benefit")
 CHANCE = 0.5
 
 
-def modality_views(result: EndpointResult, key: str, simulated: bool) -> list[dict[str, Any]]:
-    """Return the template's views of an endpoint's comparisons of modalities.
-
-    Parameters
-    ----------
-    result : EndpointResult
-        What ``analyze`` found.
-    key : str
-        Beginning of the ids in the page.
-    simulated : bool
-        Marks the figures.
-    """
-    return [_view(result, found, f"{key}-modalities-{i}", simulated) for i, found in enumerate(result.modalities)]
+def modalities(result: EndpointResult, scene: Scene, key: str) -> Block | None:
+    """An endpoint's comparisons of modalities, one part each."""
+    parts = [_part(result, found, f"{key}-modalities-{i}", scene) for i, found in enumerate(result.modalities)]
+    return block(result, scene, "modalities", *parts)
 
 
-def _view(result: EndpointResult, found: ModalityComparison, key: str, simulated: bool) -> dict[str, Any]:
+def _part(result: EndpointResult, found: ModalityComparison, key: str, scene: Scene) -> Part:
     place = place_label(found.split, found.cohort)
     areas = {metric.model: metric for metric in found.metrics if metric.metric == "auroc"}
     rows = [
@@ -45,24 +38,17 @@ def _view(result: EndpointResult, found: ModalityComparison, key: str, simulated
         title=short_place(found.split, found.cohort),
         axis="AUROC",
         chance=CHANCE,
-        simulated=simulated,
+        simulated=scene.simulated,
     )
-    marked = " SIMULATED DATA - not clinical evidence." if simulated else ""
-    return {
-        "place": place,
-        "sentence": modality_sentence(found),
-        "scores": _scores(result, found, f"{key}-scores"),
-        "gaps": _gaps(result, found, f"{key}-gaps"),
-        "figures": [
-            {
-                "id": f"{key}-figure",
-                "svg": drawn,
-                "caption": f"{result.label}: AUROC with 95 % intervals by modality, {place}, "
-                f"{_judges(found)}; dotted: chance.{marked}",
-            }
-        ],
-        "note": f"Each modality by {RECIPE}; {found.note}.",
-    }
+    text = f"{result.label}: AUROC with 95 % intervals by modality, {place}, {_judges(found)}; dotted: chance."
+    caption = f"{result.label}: further differences between modalities, {place}"
+    further = comparisons_table(f"{key}-differences", found.differences, scene, caption, found.labels)
+    return Part(
+        lead=modality_sentence(found),
+        figures=[FigureView(f"{key}-figure", drawn, scene.caption(text))],
+        tables=[_scores(result, found, f"{key}-scores"), _gaps(result, found, f"{key}-gaps"), further],
+        notes=[f"Each modality by {RECIPE}; {found.note}."],
+    )
 
 
 def modality_sentence(found: ModalityComparison) -> str:
@@ -98,7 +84,7 @@ def _scores(result: EndpointResult, found: ModalityComparison, key: str) -> Mark
     for name in present:
         columns.append(Column(name, metric_label(name), "right"))
         if name == "auroc":
-            columns.append(Column("bar", "0 · 0.5 · 1", "center", "AUROC and its 95 % interval, drawn from 0 to 1"))
+            columns.append(Column("bar", BAR, "center", "AUROC and its 95 % interval, drawn from 0 to 1"))
     columns += [Column("n", "n", "right", "Patients judged"), Column("events", "Events", "right")]
     rows = []
     for model, label in found.labels.items():

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from hccfeat.analysis.judging import GROUPS
 from hccfeat.analysis.prognosis import PrecisionRecall, TimesByGroup, TimesByRisk
 from hccfeat.report.canvas import FAINT, INK, LINE_STYLES, PALETTE, drawing, inline_svg, new_figure, watermark
-from hccfeat.report.figures import WIDTH
 from hccfeat.report.formatting import fixed, p_value, with_interval
+from hccfeat.report.layout import WIDTH
 from hccfeat.stats.estimate import Estimate
 
 PANEL = 2.6

@@ -6,28 +6,43 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from hccfeat.analysis.results import EndpointResult, Metric
-from hccfeat.report.formatting import (
-    METRIC_ORDER,
-    MISSING,
-    SPLIT_LABELS,
-    SPLIT_ORDER,
-    fixed,
-    interval,
-    metric_label,
-    model_label,
-)
+from hccfeat.report.blocks import Scene, place_label, split_rank
+from hccfeat.report.formatting import MISSING, fixed, interval, metric_label, metric_parts, metric_rank, model_label
 from hccfeat.report.tables import Column, table
 
-_HELP = {
+HELP = {
     "AUROC": "Area under the receiver operating characteristic curve: 0.5 is chance, 1 is perfect",
     "AUPR": "Area under the precision-recall curve; chance is the share of patients with the event",
     "C-index": "Harrell's concordance: 0.5 is chance, 1 is perfect",
+    "Uno's C": "Concordance weighted for censoring: 0.5 is chance, 1 is perfect",
+    "AUC": "AUC at that time, weighted for censoring: 0.5 is chance, 1 is perfect",
+    "Brier score": "Mean squared error of the predicted risk: lower is better",
+    "Scaled Brier score": "Brier score against that of the average risk: 0 is no gain, 1 is perfect",
+    "Integrated Brier score": "Brier score averaged over time: lower is better",
+    "Calibration slope": "1 is perfect; below 1 predictions are too extreme",
+    "Calibration intercept": "0 is perfect; below 0 the risks are too high on average",
+    "ICI": "Mean distance between predicted and observed risk",
+    "E50": "Median distance between predicted and observed risk",
+    "E90": "90th percentile of the distance between predicted and observed risk",
+    "Net benefit": "True positives per patient less false ones, weighted by the odds of the threshold",
     "Accuracy": "Share of patients called right at the threshold",
     "Precision": "Share of called patients who had the event",
     "Recall": "Share of patients with the event who were called",
     "F1": "Harmonic mean of precision and recall",
 }
-_SCALED = ("AUROC",)
+_SHOWN = (
+    "AUROC",
+    "AUPR",
+    "C-index",
+    "Uno's C",
+    "AUC",
+    "Brier score",
+    "Integrated Brier score",
+    "Calibration slope",
+)
+_SCALED = ("AUROC", "C-index", "Uno's C")
+CORRECTED_PLACE = "corrected for optimism"
+BAR = "0 · 0.5 · 1"
 
 
 def places(result: EndpointResult) -> list[tuple[str, str]]:
@@ -36,54 +51,58 @@ def places(result: EndpointResult) -> list[tuple[str, str]]:
     for source in (result.metrics, result.rocs, result.groups):
         for item in source:
             found.setdefault((item.split, item.cohort))
-    order = {split: i for i, split in enumerate(SPLIT_ORDER)}
-    return sorted(found, key=lambda place: order.get(place[0], len(order)))  # type: ignore[call-overload]
+    return sorted(found, key=lambda place: split_rank(place[0]))
 
 
-def place_label(split: str, cohort: str) -> str:
-    """Return ``internal, held out``; a cohort that is called external is not called so twice."""
-    if split == "external" and cohort == "external":
-        return "external cohort"
-    return f"{cohort}, {SPLIT_LABELS.get(split, split)}"  # type: ignore[call-overload]
+def summary_table(result: EndpointResult, key: str, scene: Scene) -> Markup:
+    """Return models x metrics of one endpoint, by cohort and split; apparent rows are grey.
 
-
-def short_place(split: str, cohort: str) -> str:
-    """Return :func:`place_label` short enough for a figure's title."""
-    return f"{cohort}, apparent" if split == "apparent" else place_label(split, cohort)
-
-
-def summary_table(result: EndpointResult, key: str) -> Markup:
-    """Return models x metrics of one endpoint, grouped by cohort and split; apparent rows are grey."""
-    labels = list(dict.fromkeys(metric_label(m.metric) for m in result.metrics))
-    chosen = [label for label in METRIC_ORDER if label in labels and label in _HELP] or labels[:8]
-    columns = [Column("model", "Model")]
-    for label in chosen:
-        columns.append(Column(label, label, "right", _HELP.get(label, "")))
-        if label in _SCALED:
-            columns.append(
-                Column(f"{label} bar", "0 · 0.5 · 1", "center", f"{label} and its 95 % interval, drawn from 0 to 1")
-            )
-    columns += [Column("n", "n", "right", "Patients judged"), Column("events", "Events", "right")]
+    Apparent numbers that were corrected for optimism have rows of their own. Columns other than the most telling
+    ones start hidden where the page's script runs.
+    """
     rows: list[dict[str, Any]] = []
     muted: list[int] = []
+    labels = {metric_label(m.metric) for m in result.metrics}
+    drawn = next((label for label in _SCALED if label in labels), "")
     for split, cohort in places(result):
         here = [m for m in result.metrics if (m.split, m.cohort) == (split, cohort)]
-        for model in dict.fromkeys(m.model for m in here):
-            mine = [m for m in here if m.model == model and metric_label(m.metric) in chosen]
-            if mine:
-                muted += [len(rows)] if split == "apparent" else []
-                rows.append(_row(place_label(split, cohort), model, mine))
-    return table(key, columns, rows, caption=f"{result.label}: models and metrics", group="place", muted=muted)
+        for corrected in (True, False):
+            mine = [m for m in here if metric_parts(m.metric).corrected is corrected]
+            place = f"{cohort}, {CORRECTED_PLACE}" if corrected else place_label(split, cohort)
+            for model in dict.fromkeys(m.model for m in mine):
+                muted += [len(rows)] if split == "apparent" and not corrected else []
+                own = [m for m in mine if m.model == model]
+                rows.append(_row(place, model, own, drawn) | {"m": scene.marks(model)})
+    caption = f"{result.label}: models and metrics"
+    return table(
+        key, _columns(result.metrics, drawn), rows, caption=caption, group="place", muted=muted, models="m"
+    )
 
 
-def _row(place: str, model: str, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _columns(metrics: Sequence[Metric], drawn: str) -> list[Column]:
+    names = sorted(dict.fromkeys(m.metric for m in metrics), key=metric_rank)
+    labels = {metric_label(name): metric_label(metric_parts(name).base) for name in names}
+    known = any(base in _SHOWN for base in labels.values())
+    columns = [Column("model", "Model")]
+    for i, (label, base) in enumerate(labels.items()):
+        off = base not in _SHOWN or (label != base and "AUROC" in labels) if known else i >= len(_SHOWN)
+        columns.append(Column(label, label, "right", HELP.get(base, ""), off))
+        if label == drawn:
+            columns.append(Column("bar", BAR, "center", f"{label} and its 95 % interval, drawn from 0 to 1"))
+    return [
+        *columns,
+        Column("n", "n", "right", "Patients judged; metrics can differ in whom they need"),
+        Column("events", "Events", "right"),
+    ]
+
+
+def _row(place: str, model: str, metrics: Sequence[Metric], drawn: str) -> dict[str, Any]:
     row: dict[str, Any] = {"place": place, "model": model_label(model)}
     for metric in metrics:
         label = metric_label(metric.metric)
-        if label in row:
-            continue
-        row[label] = estimate_cell(metric)
-        row[f"{label} bar"] = bar(metric)
+        row.setdefault(label, estimate_cell(metric))
+        if label == drawn:
+            row["bar"] = bar(metric)
     row["n"] = _span([m.n for m in metrics])
     row["events"] = _span([m.events for m in metrics])
     return row
@@ -95,7 +114,7 @@ def estimate_cell(metric: Metric) -> Markup:
         return Markup('<span title="{}">{}</span>').format(metric.method, MISSING)
     limits = interval(metric.lower, metric.upper, 2)
     below = Markup('<span class="limits">{}</span>').format(limits) if limits else ""
-    return Markup('<span class="estimate">{}</span>{}').format(fixed(metric.estimate, 3), below)
+    return Markup('<span class="estimate">{}</span> {}').format(fixed(metric.estimate, 3), below)
 
 
 def bar(metric: Metric) -> Markup:

@@ -1,40 +1,29 @@
 """What the template needs to show a whole study: facts, notices, sections and downloads."""
 
 import base64
-import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup
 
 from hccfeat.analysis.results import Notice, StudyReport
-from hccfeat.report.endpoint_view import endpoint_view
-from hccfeat.report.figures import model_styles
-from hccfeat.report.formatting import fact_text, flat_facts, joined, public_facts
+from hccfeat.report.blocks import BANNER, LEVELS
+from hccfeat.report.canvas import line_look
+from hccfeat.report.citations import citations
+from hccfeat.report.cohort_view import baseline_table, cohorts_table, feature_facts, flows, recipe_facts
+from hccfeat.report.downloads import downloads
+from hccfeat.report.endpoint_view import EndpointView, endpoint_view
+from hccfeat.report.formatting import CONDITION_LABELS, joined, model_label, public_facts, with_model_labels
+from hccfeat.report.guidelines import guideline_views, statement_view
+from hccfeat.report.layout import model_styles
 from hccfeat.report.methods import encoder_text, methods_text, setting_facts
 from hccfeat.report.tables import Column, table
 
-BANNER = "SIMULATED DATA - not clinical evidence"
 NO_IMAGES = "There are no images in this cohort"
-EMBED_LIMIT = 64 * 1024
 MAX_PICTURES = 24
-_FILES = {
-    "metrics.csv": "Every metric with its interval, n, events and method",
-    "modalities.csv": "Modalities compared: every score and paired difference",
-    "hazard_ratios.csv": "Every hazard ratio with its interval, P, n, events and ties",
-    "logistic.csv": "Coefficients of the logistic models",
-    "groups.csv": "Risk groups: cut, n, events, medians, log-rank",
-    "at_risk.csv": "Numbers at risk under the Kaplan-Meier curves",
-    "curves.csv": "Kaplan-Meier curves with their 95 % bands",
-    "roc.csv": "Points of the ROC curves",
-    "cohorts.csv": "Cohorts",
-    "attrition.csv": "Who was left out at ingest, and why",
-    "endpoint_attrition.csv": "Who could be labelled, per endpoint and split",
-    "baseline.csv": "Baseline characteristics",
-    "notices.csv": "Warnings of this report",
-    "about.json": "Settings, versions and provenance",
-}
+LEVEL_WORDS = {"stop": "Stop", "caution": "Caution", "info": "Note"}
 
 
 def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
@@ -51,25 +40,27 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
         report,
         settings=public_facts(report.settings),
         feature_set=None if report.feature_set is None else public_facts(report.feature_set),
+        endpoints=[replace(e, notices=[_named(notice) for notice in e.notices]) for e in report.endpoints],
     )
-    models = [m.model for e in report.endpoints for m in e.metrics] + [
-        roc.model for e in report.endpoints for roc in e.rocs
-    ]
-    styles = model_styles(models)
+    styles = model_styles([model for e in report.endpoints for model in _models(e)])
+    views = [endpoint_view(e, i, styles, report.simulated, report.labels) for i, e in enumerate(report.endpoints)]
     return {
         "report": report,
         "banner": BANNER if report.simulated else "",
-        "facts": _facts(report, len(set(models))),
+        "facts": _facts(report, len(styles)),
         "notices": study_notices(report),
         "cautions": caution_titles(report),
-        "endpoints": [endpoint_view(e, i, styles, report.simulated) for i, e in enumerate(report.endpoints)],
+        "conditions": _conditions(report),
+        "tally": _tally(report),
+        "models": [(i, model_label(model), line_look(i)["color"]) for model, i in styles.items()],
+        "endpoints": views,
         "has_images": _images(report) > 0,
         "no_images": NO_IMAGES,
-        "cohorts": _cohorts(report),
-        "flows": _flows(report),
-        "baseline": _baseline(report),
-        "feature_facts": _feature_facts(report),
-        "recipe": _recipe(report),
+        "cohorts": cohorts_table(report),
+        "flows": flows(report),
+        "baseline": baseline_table(report),
+        "feature_facts": feature_facts(report),
+        "recipe": recipe_facts(report),
         "pictures": [
             {"caption": caption, "kind": _kind_of(png), "data": base64.b64encode(png).decode("ascii")}
             for caption, png in report.example_patches[:MAX_PICTURES]
@@ -77,8 +68,17 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
         "methods": methods_text(report),
         "settings": setting_facts(report.settings),
         "versions": sorted(report.versions.items()),
-        "downloads": _downloads(files),
+        "statement": statement_view(report),
+        "guidelines": guideline_views(report),
+        "citations": citations(report),
+        "anchors": _anchors(report, views),
+        "downloads": downloads(files),
     }
+
+
+def _named(notice: Notice) -> Notice:
+    """Return a notice that calls models by their printed names."""
+    return replace(notice, title=with_model_labels(notice.title), text=with_model_labels(notice.text))
 
 
 def study_notices(report: StudyReport) -> list[Notice]:
@@ -86,8 +86,7 @@ def study_notices(report: StudyReport) -> list[Notice]:
     own = [*_simulated(report), *_without_images(report), *_judges(report)]
     for result in report.endpoints:
         own += [replace(n, title=f"{result.label}: {n.title}") for n in result.notices if n.level == "stop"]
-    rank = {"stop": 0, "caution": 1, "info": 2}
-    return sorted(own, key=lambda notice: rank[notice.level])
+    return sorted(own, key=lambda notice: LEVELS.index(notice.level))
 
 
 def caution_titles(report: StudyReport) -> list[dict[str, Any]]:
@@ -98,6 +97,49 @@ def caution_titles(report: StudyReport) -> list[dict[str, Any]]:
             if notice.level == "caution":
                 links.setdefault(notice.title, {}).setdefault((f"endpoint-{index}", result.label))
     return [{"title": title, "links": list(found)} for title, found in links.items()]
+
+
+def _models(result: Any) -> list[str]:
+    """Names of the models of an endpoint, in the order of its metrics, curves and groups."""
+    sources = (result.metrics, result.rocs, result.groups, result.calibrations, result.distributions)
+    return [item.model for source in sources for item in source]
+
+
+def _conditions(report: StudyReport) -> Markup:
+    """Every condition of every endpoint with its reason, the gravest first."""
+    columns = [
+        Column("condition", "Condition"),
+        Column("level", "Status"),
+        Column("endpoint", "Endpoint"),
+        Column("reason", "Reason and consequence", "wide"),
+    ]
+    found = [(notice, i, e.label) for i, e in enumerate(report.endpoints) for notice in e.notices]
+    rows = [
+        {
+            "condition": CONDITION_LABELS[notice.kind] if notice.kind else notice.title,
+            "level": Markup('<span class="chip {0}">{1}</span>').format(notice.level, LEVEL_WORDS[notice.level]),
+            "endpoint": Markup('<a href="#endpoint-{}">{}</a>').format(index, label),
+            "reason": f"{notice.title}. {notice.text}" if notice.kind else notice.text,
+        }
+        for notice, index, label in sorted(found, key=lambda one: LEVELS.index(one[0].level))
+    ]
+    return table("conditions-table", columns, rows, caption="Conditions that the analysis met")
+
+
+def _tally(report: StudyReport) -> list[tuple[str, str]]:
+    """Return (level, ``3 cautions``) for each level that occurs."""
+    counts = Counter(notice.level for e in report.endpoints for notice in e.notices)
+    words = {"stop": ("stop", "stops"), "caution": ("caution", "cautions"), "info": ("note", "notes")}
+    return [(level, f"{counts[level]} {words[level][counts[level] != 1]}") for level in LEVELS if counts[level]]
+
+
+def _anchors(report: StudyReport, views: Sequence[EndpointView]) -> set[str]:
+    """Return the ids that links of guideline items may point at."""
+    own = {"main", "summary", "cohorts", "features", "methods", "citations", "statement", "guidelines", "data"}
+    own |= {"baseline"} if report.baseline else set()
+    own |= {"conditions"} if any(e.notices for e in report.endpoints) else set()
+    own |= {row.anchor for row in statement_view(report)}
+    return own | {view.id for view in views} | {block.id for view in views for block in view.blocks}
 
 
 def _simulated(report: StudyReport) -> list[Notice]:
@@ -159,93 +201,3 @@ def _facts(report: StudyReport, models: int) -> list[tuple[str, str]]:
         (f"{len(report.endpoints)}", "endpoint" if len(report.endpoints) == 1 else "endpoints"),
         (f"{models}", "model" if models == 1 else "models"),
     ]
-
-
-def _cohorts(report: StudyReport) -> Markup:
-    columns = [
-        Column("cohort", "Cohort"),
-        Column("title", "Title"),
-        Column("format", "Format"),
-        Column("kind", "Data"),
-        Column("patients", "Patients", "right"),
-        Column("images", "Images", "right"),
-        Column("exams", "MRI exams", "right"),
-        Column("image_patients", "With images", "right", "Patients with at least one image or exam"),
-        Column("note", "Note"),
-    ]
-    rows = []
-    for row in report.cohorts:
-        shown = {key: "" if value is None else value for key, value in row.items()}
-        shown["kind"] = "simulated" if row.get("simulated") else "real"
-        for key in ("patients", "images", "exams", "image_patients"):
-            shown[key] = f"{int(row.get(key) or 0):,}"
-        rows.append(shown)
-    return table("cohorts-table", columns, rows, caption="Cohorts of the study")
-
-
-def _flows(report: StudyReport) -> list[dict[str, Any]]:
-    flows = []
-    for cohort in dict.fromkeys(str(row.get("cohort")) for row in report.attrition):
-        rows = [row for row in report.attrition if str(row.get("cohort")) == cohort]
-        rows.sort(key=lambda row: int(row.get("step_number") or 0))
-        steps = [
-            {
-                "step": row.get("step") or "",
-                "n": f"{int(row['n']):,}" if row.get("n") is not None else "",
-                "excluded": f"{int(row['excluded']):,}" if row.get("excluded") else "",
-                "reason": row.get("reason") or "",
-            }
-            for row in rows
-        ]
-        flows.append({"cohort": cohort, "steps": steps})
-    return flows
-
-
-def _baseline(report: StudyReport) -> Markup:
-    keys = list(dict.fromkeys(key for row in report.baseline for key in row))
-    others = [key for key in keys if key not in ("variable", "level")]
-    columns = [Column("variable", "Variable"), Column("level", "Level")]
-    columns += [Column(key, key, "right") for key in others]
-    rows = []
-    last = None
-    for row in report.baseline:
-        shown = {key: "" if value is None else value for key, value in row.items()}
-        shown["variable"] = "" if row.get("variable") == last else shown.get("variable", "")
-        last = row.get("variable")
-        rows.append(shown)
-    return table("baseline-table", columns, rows, caption="Baseline characteristics")
-
-
-def _feature_facts(report: StudyReport) -> list[tuple[str, str]]:
-    if report.feature_set is None:
-        return []
-    plain = {key: value for key, value in report.feature_set.items() if key != "recipe"}
-    names = {"weights_sha256": "weights SHA-256", "sha256": "identity SHA-256", "dim": "dimensions"}
-    facts = {key: value for key, value in plain.items() if not isinstance(value, Mapping)}
-    nested = {key: value for key, value in plain.items() if isinstance(value, Mapping)}
-    return [(names.get(key, key.replace("_", " ")), fact_text(value)) for key, value in facts.items()] + flat_facts(
-        nested
-    )
-
-
-def _recipe(report: StudyReport) -> list[tuple[str, str]]:
-    recipe = (report.feature_set or {}).get("recipe")
-    if isinstance(recipe, str):
-        try:
-            recipe = json.loads(recipe)
-        except ValueError:
-            return [("recipe", recipe)] if recipe else []
-    return flat_facts(recipe) if isinstance(recipe, Mapping) else []
-
-
-def _downloads(files: Mapping[str, str]) -> list[dict[str, Any]]:
-    downloads = []
-    for name, what in _FILES.items():
-        raw = files[name].encode()
-        kind = "application/json" if name.endswith(".json") else "text/csv"
-        data = f"data:{kind};charset=utf-8;base64,{base64.b64encode(raw).decode('ascii')}"
-        rows = "" if name.endswith(".json") else f"{max(files[name].count(chr(10)) - 1, 0):,}"
-        embedded = data if len(raw) <= EMBED_LIMIT else ""
-        size = f"{len(raw) / 1024:.1f} KiB"
-        downloads.append({"name": name, "what": what, "rows": rows, "size": size, "data": embedded})
-    return downloads

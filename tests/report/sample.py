@@ -1,6 +1,7 @@
 """A realistic study report, made from random numbers: what the report's tests read."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from hccfeat.analysis.results import (
     StudyReport,
     SurvivalCurve,
 )
+from tests.report.sample_curves import add_comparisons, add_risk_curves, add_survival, conditions, km, treatment
 
 MODELS = {
     "pps_mlp": (0.95, "prognostic network on image PPS, mean over images; fitted on 182 patients"),
@@ -40,27 +42,6 @@ PLACES: tuple[tuple[SplitRole, str, int], ...] = (
 INDICATORS = ("hbsag", "alt", "afp", "tumour_size", "bclc", "vascular_invasion")
 
 
-def km(time: NDArray, event: NDArray, label: str, marks: NDArray) -> SurvivalCurve:
-    times = np.unique(time)
-    risk = np.array([(time >= t).sum() for t in times])
-    died = np.array([((time == t) & event).sum() for t in times])
-    survival = np.cumprod(1 - died / risk)
-    width = 1.96 * np.sqrt(np.cumsum(died / (risk * np.maximum(risk - died, 1)))) * survival
-    below = times[survival <= 0.5]
-    return SurvivalCurve(
-        label,
-        times,
-        survival,
-        np.clip(survival - width, 0, 1),
-        np.clip(survival + width, 0, 1),
-        marks,
-        np.array([(time >= m).sum() for m in marks]),
-        len(time),
-        int(event.sum()),
-        float(below[0]) if len(below) else None,
-    )
-
-
 def place_results(result: EndpointResult, place: tuple[SplitRole, str, int], seed: int) -> None:
     split, cohort, n = place
     rng = np.random.default_rng(seed)
@@ -72,8 +53,9 @@ def place_results(result: EndpointResult, place: tuple[SplitRole, str, int], see
     event = raw <= np.minimum(censor, horizon)
     marks = np.linspace(0, horizon, 5)
     key = (result.endpoint, cohort)
+    risks: dict[str, NDArray[np.float64]] = {}
     for model, (strength, description) in MODELS.items():
-        risk = strength * truth + rng.normal(size=n)
+        risk = risks[model] = strength * truth + rng.normal(size=n)
         order = np.argsort(-risk)
         tpr = np.concatenate([[0], np.cumsum(event[order]) / event.sum()])
         fpr = np.concatenate([[0], np.cumsum(~event[order]) / (~event).sum()])
@@ -128,6 +110,10 @@ def place_results(result: EndpointResult, place: tuple[SplitRole, str, int], see
                     *(n, int(event.sum()), "efron"),
                 )
             )
+    add_risk_curves(result, cohort, split, risks, event)
+    add_survival(result, cohort, split, time, event, marks)
+    if split != "apparent":
+        add_comparisons(result, cohort, split, list(MODELS)[::-1], n)
     kind = "univariable, apparent" if split == "apparent" else "univariable"
     for i, term in enumerate(INDICATORS):
         hr = (1.0612345678901234, 1.0003, 1.31, 1.12, 1.74, None)[i]
@@ -161,6 +147,9 @@ def endpoint(name: str, label: str, horizon: float | None, seed: int) -> Endpoin
         Notice("caution", "Few events per parameter", "The 182 training patients have 49 events for 6 indicators.")
     )
     result.notices.append(Notice("info", "Ties", "Ties are handled by Efron's method."))
+    if horizon == 24.0:
+        result.notices += conditions()
+        result.treatment = treatment("pps_mlp", name)
     return result
 
 
@@ -326,8 +315,12 @@ def clinical_report() -> StudyReport:
     """A real clinical-only cohort: no images, no feature set, apparent figures only."""
     result = EndpointResult("final", "Recurrence at last follow-up", None, "")
     place_results(result, ("apparent", "li2014", 227), 7)
-    for listed in (result.metrics, result.rocs, result.groups):
-        listed[:] = [item for item in listed if item.model == "clinical_logistic"]
+    kept = ("clinical_logistic", "treat all", "treat none")
+    for listed in (result.metrics, result.rocs, result.groups, result.calibrations, result.distributions):
+        listed[:] = [item for item in listed if item.model in kept]
+    result.decisions = [item for item in result.decisions if item.model in kept]
+    corrected = [m for m in result.metrics if m.metric in ("c_index", "calibration_slope", "auc_at_12")]
+    result.metrics += [replace(m, metric=f"{m.metric}_corrected", estimate=0.61) for m in corrected]
     result.hazard_ratios = [
         HazardRatio(r.endpoint, r.cohort, "univariable", r.term, r.hr, r.lower, r.upper, r.p, r.n, r.events, r.ties)
         for r in result.hazard_ratios

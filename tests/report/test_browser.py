@@ -1,52 +1,52 @@
 """The page in a real browser, with the network unreachable."""
 
+import io
 import re
-import shutil
-import subprocess
+import zipfile
+from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (apt-get install chromium)")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-    *("--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND"),
-)
+from tests.report.browser import CHROMIUM, acted, axe_script, browse, framed
+from tests.report.sample import full_report
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (apt-get install chromium)"),
+    pytest.mark.xdist_group("report pages"),
+]
+
+USER = """
+const one = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const seen = {};
+const saved = [];
+const urls = new Map();
+const made = URL.createObjectURL;
+URL.createObjectURL = (blob) => { const url = made(blob); urls.set(url, blob); return url; };
+HTMLAnchorElement.prototype.click = function () { saved.push([this.download, urls.get(this.href)]); };
+const encoded = (blob) => new Promise((resolve) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result.split(",")[1]);
+  reader.readAsDataURL(blob);
+});
+window.print = () => { seen.printed = [document.body.className, one(".alone") && one(".alone").id]; };
+const until = async (ready) => {
+  for (let i = 0; i < 1200 && !ready(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+};
+const press = (text, root) => all("button", root).find((button) => button.textContent === text).click();
+"""
 
 
-def browse(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
-    """Return what the browser prints, and the messages on its console."""
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-@pytest.mark.parametrize("name", ["full", "clinical", "hostile"])
+@pytest.mark.parametrize("name", ["clinical", "hostile"])
 def test_opens_without_console_messages(written: dict[str, Path], name: str, tmp_path: Path) -> None:
     dom, console = browse(written[name], tmp_path, "--dump-dom")
     assert console == []
     assert dom.count("<script") == 1
     assert dom.count("Save this figure as SVG") == dom.count('<figure class="card') > 0
-
-
-def framed(page: Path, folder: Path, width: int, sandbox: str = "") -> Path:
-    """A page that shows another one at a given width: headless windows are never narrower than 500 px."""
-    frame = folder / "frame.html"
-    style = f"width:{width}px;height:1500px;border:0"
-    frame.write_text(f'<body style="margin:0"><iframe {sandbox} src="{page.as_uri()}" style="{style}"></iframe>')
-    return frame
 
 
 def test_reads_without_javascript(full: Path, tmp_path: Path) -> None:
@@ -60,50 +60,163 @@ def test_reads_without_javascript(full: Path, tmp_path: Path) -> None:
     assert pixels[100:, 300:].std() > 10
 
 
-def driven(page: Path, folder: Path, script: str) -> Path:
-    """Copy a page, policy taken out, with a script that acts as a user would."""
-    text = page.read_text(encoding="utf-8")
-    text = re.sub(r"<meta http-equiv=.*?>", "", text, count=1)
-    text = text.replace("</body>", f"<script>{script}</script></body>")
-    copy = folder / "driven.html"
-    copy.write_text(text, encoding="utf-8")
-    return copy
+@pytest.fixture(scope="module")
+def used(full: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a user saw who sorted, searched, chose columns, read curves, switched them, saved and set things."""
+    folder = tmp_path_factory.mktemp("used")
+    script = (
+        USER
+        + """(async () => {
+      const box = one("#e0-1y-summary"), kit = box.previousElementSibling, table = one("table", box);
+      const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+      const column = () => [...body.rows].slice(1, 6).map((row) => row.cells[1].firstChild.textContent);
+      one("button", heads[1]).click(); seen.up = column();
+      one("button", heads[1]).click(); seen.down = column(); seen.sort = heads[1].ariaSort;
+      const search = one("input[type=search]", kit);
+      const shown = () => [...body.rows].filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
+      search.value = "external xgboost"; search.dispatchEvent(new Event("input"));
+      seen.found = shown(); seen.said = one("[role=status]", kit).textContent;
+      search.value = ""; search.dispatchEvent(new Event("input"));
+      const recall = heads.findIndex((head) => head.textContent === "Recall");
+      const choice = all(".choice input", kit)[recall - 1];
+      seen.recall = [heads[recall].hidden, body.rows[1].cells[recall].hidden, choice.checked];
+      choice.click(); seen.recall.push(heads[recall].hidden, body.rows[1].cells[recall].hidden);
+      press("CSV", kit);
 
+      const card = one("#e0-1y-km-0"), svg = one("svg.plot", card), slider = one("input[type=range]", card);
+      seen.tabs = all(".tabs button", card.closest(".block")).map((button) => button.ariaPressed);
+      slider.value = 50; slider.dispatchEvent(new Event("input"));
+      seen.read = all(".read tr", card).map((row) => [...row.cells].map((cell) => cell.textContent));
+      seen.caption = one(".read caption", card).textContent;
+      seen.spoken = slider.getAttribute("aria-valuetext");
+      seen.crosses = all(".cross", svg).length;
+      slider.dispatchEvent(new Event("blur")); seen.gone = [one(".read", card).hidden, all(".cross", svg).length];
+      const frame = svg.getBoundingClientRect();
+      const point = { clientX: frame.left + frame.width * 0.6, clientY: frame.top + 90, bubbles: true };
+      svg.dispatchEvent(new PointerEvent("pointermove", point)); seen.hover = !one(".read", card).hidden;
+      const off = () => all('[data-s="1"]', svg).map((part) => getComputedStyle(part).display === "none");
+      seen.before = off();
+      press("high risk", card); seen.switched = off();
+      press("95 % intervals", card);
+      seen.bands = all("[data-band]", svg).every((part) => getComputedStyle(part).display === "none");
+      press("SVG", card); press("CSV", card); press("PDF", card);
+      window.dispatchEvent(new Event("afterprint")); seen.after = document.body.className;
+      press("PNG", card);
 
-def test_sorting_theme_and_saving_work(full: Path, tmp_path: Path) -> None:
-    script = """
-      const table = document.querySelector("#e0-1y-summary table");
-      const heads = table.tHead.rows[0].cells;
-      heads[1].querySelector("button").click();
-      const values = () => [...table.tBodies[0].rows].slice(1, 6)
-        .map((row) => row.cells[1].firstChild.textContent);
-      const up = values().join(" ");
-      heads[1].querySelector("button").click();
-      document.getElementById("theme").click();
-      let saved = "";
-      HTMLAnchorElement.prototype.click = function () {
-        saved = this.download + "|" + decodeURIComponent(this.href);
-      };
-      document.querySelector(".save button").click();
-      document.body.dataset.seen = JSON.stringify({ up, down: values().join(" "), sort: heads[1].ariaSort,
-        theme: document.documentElement.dataset.theme, name: saved.split("|")[0],
-        alone: !saved.includes("var(") && saved.includes("xmlns=") });
-    """
-    dom, console = browse(driven(full, tmp_path, script), tmp_path / "profile", "--dump-dom")
+      one("#toolbox-open").click();
+      seen.focus = document.activeElement.id;
+      one('[data-show="1"]').click(); one('[data-mark="0"]').click();
+      seen.rows = shown();
+      seen.marked = all("tr.marked", table).map((row) => row.cells[0].textContent);
+      const roc = one("#e0-1y-roc-0 svg.plot");
+      seen.lines = [0, 1, 2].map((i) => one('[data-s="' + i + '"]', roc).classList.value);
+      seen.hidden = all("figure.card[data-m]").filter((figure) => figure.hidden).map((figure) => figure.dataset.m);
+      one("#toolbox-save").click(); seen.stored = one("#toolbox-said").textContent;
+      one("#theme").click(); seen.theme = document.documentElement.dataset.theme;
+      one("#toolbox-export").click();
+      await until(() => ["zip", "png"].every((kind) => saved.some(([name]) => name.endsWith(kind))));
+      one("#toolbox-reset").click();
+      seen.reset = [shown().length, all(".marked").length, document.documentElement.dataset.theme || ""];
+      one("#toolbox").dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+      seen.closed = [one("#toolbox").hidden, document.activeElement.id];
+      const label = one("[data-copy=methods-text]").textContent;
+      one("[data-copy=methods-text]").click();
+      await until(() => one("[data-copy=methods-text]").textContent !== label);
+      seen.copied = one("[data-copy=methods-text]").textContent;
+      seen.files = {};
+      for (const [name, blob] of saved) seen.files[name] = await encoded(blob);
+      return seen;
+    })()"""
+    )
+    found, console = acted(full, folder / "profile", script)
     assert console == []
-    seen = re.search(r'data-seen="([^"]*)"', dom)
-    assert seen is not None
-    text = seen[1].replace("&quot;", '"')
-    values = {key: re.search(rf'"{key}":"([^"]*)"', text)[1].split() for key in ("up", "down")}  # type: ignore[index]
-    assert len(values["up"]) == 5
-    assert values["up"] == sorted(values["up"], key=float)
-    assert values["down"] == values["up"][::-1]
-    assert '"sort":"descending","theme":"dark","name":"e0-1y-roc-' in text
-    assert '"alone":true' in text
+    return dict(found)
 
 
-def test_policy_refuses_foreign_scripts(full: Path, tmp_path: Path) -> None:
-    text = full.read_text(encoding="utf-8").replace("</body>", '<script>document.title = "taken"</script></body>')
+def test_a_click_sorts_within_groups(used: dict[str, Any]) -> None:
+    assert len(used["up"]) == 5
+    assert used["up"] == sorted(used["up"], key=float)
+    assert used["down"] == used["up"][::-1]
+    assert used["sort"] == "descending"
+
+
+def test_search_keeps_matching_rows_and_their_group(used: dict[str, Any]) -> None:
+    assert used["found"] == ["external cohort", "XGBoost"]
+    assert used["said"] == "1 of 15 rows"
+
+
+def test_columns_are_chosen_and_saved_as_shown(used: dict[str, Any]) -> None:
+    assert used["recall"] == [True, True, False, False, False]
+    lines = b64decode(used["files"]["e0-1y-summary.csv"]).decode().splitlines()
+    assert lines[0].startswith("group,Model,AUROC,")
+    assert ",Recall," in lines[0]
+    assert "Accuracy" not in lines[0]
+    assert len(lines) == 16
+    assert re.match(r'"internal, held out",[^,]+,0\.\d{3} \(0\.\d\d–0\.\d\d\),', lines[1])
+
+
+def test_curves_are_read_out_as_they_are(used: dict[str, Any]) -> None:
+    group = next(g for g in full_report().endpoints[0].groups if (g.model, g.split) == ("pps_mlp", "held_out"))
+    end = max(float(curve.times[-1]) for curve in group.curves)
+    assert used["caption"] == f"Months {end / 2:.1f}"
+    for row, curve in zip(used["read"][1:], group.curves, strict=True):
+        at = int(np.searchsorted(curve.times, end / 2, side="right")) - 1
+        assert curve.step_at_risk is not None
+        assert curve.step_events is not None
+        assert row[0] == curve.label
+        assert row[1].startswith(f"{100 * curve.survival[at]:.1f} % (")
+        assert row[2] == str((curve.step_at_risk[curve.times >= end / 2])[0])
+        assert row[3] == str(curve.step_events[: at + 1].sum())
+        assert f"{row[0]} {row[1]} at risk {row[2]} events {row[3]}" in used["spoken"]
+    assert used["crosses"] == 3
+    assert used["gone"] == [True, 0]
+    assert used["hover"] is True
+
+
+def test_switches_hide_curves_bands_and_their_legend(used: dict[str, Any]) -> None:
+    assert used["tabs"] == ["true", *["false"] * 5]
+    assert not any(used["before"])
+    assert len(used["switched"]) > 5
+    assert all(used["switched"])
+    assert used["bands"] is True
+
+
+def test_figures_are_saved_alone_as_svg_png_numbers_and_print(used: dict[str, Any]) -> None:
+    files = {name: b64decode(data) for name, data in used["files"].items()}
+    svg = files["e0-1y-km-0.svg"].decode()
+    assert "xmlns=" in svg
+    assert "var(" not in svg
+    assert "data-plot" not in svg
+    assert 'data-s="1"' not in svg  # switched off before
+    assert Image.open(io.BytesIO(files["e0-1y-km-0.png"])).size[0] > 1000
+    lines = files["e0-1y-km-0.csv"].decode().splitlines()
+    assert lines[0] == "panel,series,Months,Event-free,lower,upper,at risk,events"
+    group = next(g for g in full_report().endpoints[0].groups if (g.model, g.split) == ("pps_mlp", "held_out"))
+    assert len(lines) == 1 + sum(len(curve.times) for curve in group.curves)
+    assert used["printed"][1] == "e0-1y-km-0"
+    assert "one" in used["printed"][0].split()
+    assert "one" not in used["after"].split()
+
+
+def test_toolbox_hides_marks_exports_and_resets(used: dict[str, Any]) -> None:
+    assert used["focus"] == "toolbox-close"
+    assert "Clinical logistic" not in used["rows"]
+    assert used["marked"] == ["PPS-MLP"] * 3
+    assert used["lines"] == ["", "off dim", "dim"]
+    assert set(used["hidden"]) == {"1"}
+    assert used["stored"]
+    archive = zipfile.ZipFile(io.BytesIO(b64decode(used["files"]["figures-svg.zip"])))
+    assert archive.testzip() is None
+    assert len(archive.namelist()) > 30
+    assert archive.read("e0-1y-roc-0.svg").startswith(b"<svg")
+    assert used["reset"] == [18, 0, ""]
+    assert used["closed"] == [True, "toolbox-open"]
+    assert used["copied"] in ("Copied", "Selected: press Ctrl+C")
+
+
+def test_policy_refuses_foreign_scripts(written: dict[str, Path], tmp_path: Path) -> None:
+    text = written["clinical"].read_text(encoding="utf-8")
+    text = text.replace("</body>", '<script>document.title = "taken"</script></body>')
     copy = tmp_path / "injected.html"
     copy.write_text(text, encoding="utf-8")
     dom, console = browse(copy, tmp_path / "profile", "--dump-dom")
@@ -111,7 +224,7 @@ def test_policy_refuses_foreign_scripts(full: Path, tmp_path: Path) -> None:
     assert any("Content Security Policy" in line for line in console)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+@pytest.mark.parametrize(("width", "dark"), [(1280, True), (390, False)])
 def test_fits_its_window(full: Path, tmp_path: Path, width: int, dark: bool) -> None:
     frame = framed(full, tmp_path, width)
     shot = tmp_path / "shot.png"
@@ -123,3 +236,54 @@ def test_fits_its_window(full: Path, tmp_path: Path, width: int, dark: bool) -> 
     background = np.median(pixels[200:].mean(axis=2))
     assert background < 60 if dark else background > 220
     assert pixels[200:].std() > 10
+
+
+def test_prints_on_a4(written: dict[str, Path], tmp_path: Path) -> None:
+    paper = tmp_path / "page.pdf"
+    browse(written["clinical"], tmp_path / "profile", f"--print-to-pdf={paper}")
+    content = paper.read_bytes()
+    boxes = {tuple(round(float(x)) for x in box.split()) for box in re.findall(rb"/MediaBox ?\[([^]]*)\]", content)}
+    assert boxes == {(0, 0, 595, 842)}
+    assert 5 < content.count(b"/Type /Page\n") < 40
+
+
+def test_one_figure_becomes_a_pdf_of_one_page(full: Path, tmp_path: Path) -> None:
+    """As lines and text, and with nothing else of the page."""
+    paper = tmp_path / "figure.pdf"
+    script = f'{USER}; press("PDF", one("#e0-1y-km-0")); seen.printed'
+    (classes, figure), _ = acted(full, tmp_path / "profile", script, paper=paper)
+    assert ("one" in classes.split(), figure) == (True, "e0-1y-km-0")
+    content = paper.read_bytes()
+    assert content.count(b"/Type /Page\n") == 1
+    assert b"/MediaBox [0 0 594.95" in content or b"/MediaBox [0 0 595" in content
+    assert b"/Subtype /Image" not in content
+    assert b"/Font" in content
+
+
+def test_has_no_serious_accessibility_finding(full: Path, tmp_path: Path) -> None:
+    script = (
+        USER
+        + axe_script().read_text(encoding="utf-8")
+        + """(async () => {
+      all(".endpoint ~ .endpoint").forEach((section) => section.remove());
+      // Rows and figures of one kind are alike: the first ones, and a grey row, stand for all of them.
+      all("tbody").forEach((body) => {
+        const grey = one(".muted", body);
+        [...body.rows].slice(6).forEach((row) => { if (row !== grey) row.remove(); });
+      });
+      all(".grid").forEach((grid) => [...grid.children].slice(2).forEach((card) => card.remove()));
+      all("details").forEach((fold) => { fold.open = true; });
+      one("#toolbox-open").click();
+      const found = [];
+      for (const theme of ["light", "dark"]) {
+        document.documentElement.dataset.theme = theme;
+        const rules = theme === "dark" ? { runOnly: ["color-contrast"] } : {};
+        const run = await axe.run({ exclude: ["svg.plot > *"] }, { resultTypes: ["violations"], ...rules });
+        run.violations.forEach(({ impact, id, nodes }) => found.push(
+          [theme, impact, id, nodes.length, nodes[0].html.slice(0, 300), nodes[0].failureSummary]));
+      }
+      return found;
+    })()"""
+    )
+    found, _ = acted(full, tmp_path / "profile", script)
+    assert [one for one in found if one[1] in ("serious", "critical")] == []

@@ -4,8 +4,10 @@ import matplotlib as mpl
 import numpy as np
 
 from hccfeat.analysis.results import GroupComparison, HazardRatio, RocCurve
-from hccfeat.report.figures import WIDTH, forest_figure, model_styles, roc_figure, survival_figure
-from tests.report.sample import km
+from hccfeat.report.canvas import line_look
+from hccfeat.report.figures import forest_figure, model_styles, roc_figure, survival_figure
+from hccfeat.report.layout import WIDTH
+from tests.report.sample_curves import km
 
 
 def group(n: int, label: str = "high risk") -> GroupComparison:
@@ -24,14 +26,15 @@ def test_survival_figure_states_test_cut_events_and_numbers_at_risk() -> None:
     assert "log-rank χ² 7.89, P 0.005; cut at 0.414" in svg
     for curve in found.curves:
         assert f"{curve.label}: {curve.events}/60 events, median" in svg
-        for number in curve.at_risk:
-            assert f">{number}</text>" in svg
+        for time, number in zip(curve.risk_times, curve.at_risk, strict=True):
+            events = curve.step_events[curve.times <= time].sum()
+            assert f">{number} ({events})</text>" in svg
     assert "SIMULATED" not in svg
     assert ">SIMULATED DATA</text>" in survival_figure("km", found, title="T", simulated=True)
 
 
 def test_figures_of_large_cohorts_stay_small() -> None:
-    assert len(survival_figure("km", group(5_000), title="T", simulated=False)) < 60_000
+    assert len(survival_figure("km", group(5_000), title="T", simulated=False)) < 90_000
     x = np.linspace(0, 1, 100_001)
     curve = RocCurve("m", "c", "held_out", x, x**0.5, 0.6667)
     assert len(roc_figure("roc", [curve], {}, {"m": 0}, title="T", simulated=False)) < 60_000
@@ -74,4 +77,6 @@ def test_drawing_leaves_the_settings_of_others_alone() -> None:
 
 def test_models_keep_their_colour() -> None:
     assert model_styles(["a", "b", "a", "c"]) == {"a": 0, "b": 1, "c": 2}
+    looks = [str(line_look(i)) for i in range(24)]
+    assert len(set(looks)) == 24  # colours return with other dashes
     assert WIDTH * 72 < 390  # about natural size on a phone

@@ -3,12 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hccfeat.report.formatting import (
+    MetricName,
     count,
     fixed,
     flat_facts,
     interval,
     joined,
     metric_label,
+    metric_parts,
+    metric_rank,
     model_label,
     p_value,
     public_facts,
@@ -41,10 +44,17 @@ def test_intervals_and_p_values() -> None:
     assert interval(0.0, float("inf"), 1) == "0.0–∞"
     assert [p_value(p) for p in (0.00099, 0.001, 0.0499, None)] == ["<0.001", "0.001", "0.050", "–"]
     assert fixed(None) == "–"
+    assert fixed(-0.0004) == "0.000"
 
 
 def test_names_have_printed_forms_and_unknown_ones_stay() -> None:
     assert [metric_label(m) for m in ("auprc", "c_index", "brier_score")] == ["AUPR", "C-index", "brier score"]
+    assert metric_label("auc_at_12_corrected") == "AUC at 12 months"
+    assert metric_parts("brier_scaled_4.5") == MetricName("brier_scaled", 4.5, corrected=False)
+    assert metric_parts("f1") == MetricName("f1", None, corrected=False)
+    assert sorted(["net_benefit", "auc_at_12", "auroc", "auc_at_6"], key=metric_rank) == [
+        *("auroc", "auc_at_6", "auc_at_12", "net_benefit"),
+    ]
     assert [model_label(m) for m in ("pps_mlp", "my_net")] == ["PPS-MLP", "my_net"]
     assert (count(1, "image"), count(1200, "image")) == ("1 image", "1,200 images")
     assert [joined(words) for words in ([], ["a"], ["a", "b", "c"])] == [

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import html
 import os
 import re
 import subprocess
@@ -13,12 +14,15 @@ import pytest
 
 from hccfeat.analysis.results import GroupComparison, Metric, Notice, StudyReport, SurvivalCurve
 from hccfeat.report import write_report
+from hccfeat.report.blocks import BANNER, sections
+from hccfeat.report.downloads import FILES
+from hccfeat.report.formatting import CONDITION_LABELS
 from hccfeat.report.html import render
 from hccfeat.report.twin import twin_files
-from hccfeat.report.view import BANNER
 from tests.report.sample import clinical_report, full_report
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("report pages")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -75,7 +79,7 @@ def test_nothing_comes_from_the_network(written: dict[str, Path]) -> None:
         assert not re.search(r"https?:|//cdn|@import", text)
         page = Page(text)
         assert all(source.startswith("data:image/") for source in page.attributes("src"))
-        assert all(re.match(r"#|data:|data/[a-z_]+\.(csv|json)$", href) for href in page.attributes("href"))
+        assert all(re.match(r"#|data:|data/[a-z_]+\.(csv|json|bib)$", href) for href in page.attributes("href"))
         assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
 
 
@@ -132,7 +136,7 @@ def test_held_out_rows_come_first_and_apparent_rows_are_grey(full_text: str) -> 
     ]
     assert order == sorted(order)
     assert 'class="muted' not in summary[: order[2]]
-    rows = summary[order[2] :].split("<tr>")[1:]
+    rows = re.findall(r"<tr[^>]*>", summary[order[2] :])
     assert len(rows) == 5
     assert all('class="muted' in row for row in rows)
 
@@ -159,22 +163,110 @@ def test_lists_of_patients_become_counts() -> None:
     assert "2 patients trained the encoder" in text
 
 
-def test_equal_reports_give_equal_bytes(full: Path, tmp_path: Path) -> None:
+def test_equal_reports_give_equal_bytes(written: dict[str, Path], tmp_path: Path) -> None:
+    folder = written["clinical"].parent
     code = (
         "import sys; from pathlib import Path; from hccfeat.report import write_report;"
-        "from tests.report.sample import full_report; write_report(Path(sys.argv[1]), full_report())"
+        "from tests.report.sample import clinical_report; write_report(Path(sys.argv[1]), clinical_report())"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT), "MPLCONFIGDIR": str(tmp_path / "m")}
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "again"], env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0
-    names = sorted(path.relative_to(full.parent) for path in full.parent.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert len(names) > 10
     for name in names:
-        assert (tmp_path / "again" / name).read_bytes() == (full.parent / name).read_bytes(), name
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
 
 
-def test_typical_size_is_below_one_megabyte(full: Path) -> None:
-    assert full.stat().st_size < 1_048_576
+def test_typical_size_is_below_three_megabytes(full: Path) -> None:
+    assert full.stat().st_size < 3 * 1_048_576
+
+
+def test_every_part_has_a_sentence_help_data_and_its_state(full_text: str) -> None:
+    blocks = full_text.split('<div class="block" id="')[1:]
+    for key, prose in sections().items():
+        parts = [part for part in blocks if re.match(rf'e\d-\dy-{key}"', part)]
+        if key == "modalities":
+            assert not parts
+            continue
+        assert parts, key
+        assert prose["sentence"] in html.unescape(parts[0])
+        assert '<details class="help"><summary>Help</summary><p>' in parts[0]
+        assert all(f'<a href="#data">{name}</a>' in parts[0] for name in prose["files"])
+        assert "<table" in parts[0] or "<figure" in parts[0]
+    second = full_text[full_text.index('id="e1-2y-proportionality"') :]
+    assert '<span class="chip caution">Caution: non-proportional hazards</span>' in second
+    assert "its hazard ratio is an average over the follow-up" in second[: second.index("</ul>")]
+    first = full_text[full_text.index('id="e0-1y-proportionality"') : full_text.index('id="e0-1y-competing"')]
+    assert "chip" not in first
+
+
+def test_prose_names_known_conditions_and_shipped_files() -> None:
+    kinds = {kind for prose in sections().values() for kind in prose["kinds"]}
+    assert kinds == set(CONDITION_LABELS)
+    assert {name for prose in sections().values() for name in prose["files"]} <= set(FILES)
+
+
+def test_conditions_are_listed_with_level_and_reason(full_text: str) -> None:
+    start = full_text.index('<section id="conditions">')
+    part = full_text[start : full_text.index("</section>", start)]
+    assert '<span class="chip stop">1 stop</span>' in part
+    rows = re.findall(r"<tr>.*?</tr>", part, re.DOTALL)
+    assert "One class only" in rows[1]
+    assert 'class="chip stop">Stop</span>' in rows[1]
+    assert '<a href="#endpoint-1">Recurrence within 2 years</a>' in rows[1]
+
+
+def test_every_kind_of_condition_is_shown_in_colour_with_its_reason() -> None:
+    """In the list of all, and in the part of the endpoint that it is about, wherever that part is there."""
+    report = clinical_report()
+    levels = ("caution", "stop", "info")
+    made = {
+        kind: Notice(levels[k % 3], f"Met {kind}", f"Why {kind}", kind) for k, kind in enumerate(CONDITION_LABELS)
+    }
+    assert len(made) == 10
+    report.endpoints[0].notices = list(made.values())
+    text = html.unescape(render(report, {}))
+    table = text[text.index('id="conditions-table"') :]
+    rows = re.findall(r"<tr.*?</tr>", table[: table.index("</table>")], re.DOTALL)
+    blocks = {re.match(r"e0-final-(\w+)", part)[1]: part for part in text.split('<div class="block" id="')[1:]}
+    for kind, notice in made.items():
+        (row,) = (row for row in rows if f"Met {kind}. Why {kind}" in row)
+        assert CONDITION_LABELS[kind] in row
+        assert f'<span class="chip {notice.level}">' in row
+        places = [name for name, prose in sections().items() if kind in prose["kinds"] and name in blocks]
+        assert places
+        for name in places:
+            assert f"<li><b>Met {kind}.</b> Why {kind}</li>" in blocks[name]
+            assert re.search(r'<summary><span class="chip (stop|caution|info)">', blocks[name])
+
+
+def test_authors_statement_guidelines_and_citations_have_their_places(full_text: str) -> None:
+    for name in ("statement", "guidelines", "citations"):
+        assert f'<section id="{name}">' in full_text
+        assert f'<a href="#{name}">' in full_text
+    assert re.search(r'<span class="chip (reported|partial|missing)">', full_text)
+    assert re.search(r'<pre id="bibtex-1">@', full_text)
+
+
+def test_patient_rows_are_left_out_unless_asked_for(full: Path, tmp_path: Path) -> None:
+    assert not (full.parent / "data" / "predictions.csv").exists()
+    report = clinical_report()
+    report.endpoints[0].predictions = full_report().endpoints[0].predictions[:3]
+    page = write_report(tmp_path, replace(report, patient_rows=True)).read_text(encoding="utf-8")
+    assert "predictions.csv holds rows about single patients" in page
+    assert "SECRET" not in page
+    assert "internal/SECRET0000" in (tmp_path / "data" / "predictions.csv").read_text(encoding="utf-8")
+
+
+def test_numbers_corrected_for_optimism_have_rows_of_their_own(written: dict[str, Path]) -> None:
+    text = written["clinical"].read_text(encoding="utf-8")
+    start = text.index('id="e0-final-summary"')
+    summary = text[start : text.index("</table>", start)]
+    corrected, apparent = (summary.index(f"li2014, {place}") for place in ("corrected", "apparent"))
+    assert corrected < apparent
+    assert '<span class="estimate">0.610</span>' in summary[corrected:apparent]
+    assert 'class="muted"' not in summary[corrected:apparent]
 
 
 def test_empty_study_still_reads() -> None:
@@ -227,7 +319,7 @@ def test_cautions_are_named_on_top_and_told_in_their_section() -> None:
     long = "risk per SD of some model: only 1 event; " * 12
     report.endpoints[0].notices = [Notice("caution", "Few events", long), Notice("stop", "No judges", "None.")]
     text = page_of(report)
-    top, section = text.split('<section id="cohorts">')
+    top, section = text.split('<section id="conditions">')
     assert '<b>Few events</b> (<a href="#endpoint-0">Recurrence at last follow-up</a>)' in top
     assert long not in top
     assert long in section

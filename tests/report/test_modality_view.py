@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hccfeat.analysis.results import EndpointResult, Metric, ModalityComparison, ModalityGap, Prediction
+from hccfeat.report.blocks import Scene
 from hccfeat.report.methods import methods_text
-from hccfeat.report.modality_view import modality_sentence, modality_views
+from hccfeat.report.modality_view import modalities, modality_sentence
 from hccfeat.report.twin import twin_files
 from tests.report.sample import full_report
 
@@ -61,23 +62,28 @@ def test_the_sentence_has_counts_intervals_and_the_difference() -> None:
 
 def test_what_cannot_be_had_is_a_dash() -> None:
     assert modality_sentence(comparison(known=False)).endswith("Clinical items (52) –; All together –.")
-    view = modality_views(replace(result(), modalities=[comparison(known=False)]), "e0", simulated=False)[0]
-    assert 'title="why"' in view["scores"]
+    block = modalities(replace(result(), modalities=[comparison(known=False)]), Scene(0, {}, simulated=False), "e0")
+    assert block is not None
+    assert 'title="why"' in block.parts[0].tables[0]
 
 
 def test_tables_figure_and_mark() -> None:
-    (view,) = modality_views(result(), "e0", simulated=True)
-    assert "All together − MRI (mri) (best single)" in view["gaps"]
+    block = modalities(result(), Scene(0, {}, simulated=True), "e0")
+    assert block is not None
+    (part,) = block.parts
+    scores, gaps, further = part.tables
+    assert "All together − MRI (mri) (best single)" in gaps
     for p in ("0.160", "0.320", "0.010", "0.030"):
-        assert f">{p}<" in view["gaps"]
-    assert "Brier score" in view["scores"]
-    assert "C-index" not in view["scores"]
-    figure = view["figures"][0]
-    assert "SIMULATED DATA" in figure["caption"]
-    assert "60 patients (25 events)" in figure["caption"]
-    assert "All together: 0.750" in figure["svg"]
-    assert "principal components" in view["note"]
-    assert "fitted on 150 patients (70 events)" in view["note"]
+        assert f">{p}<" in gaps
+    assert "Brier score" in scores
+    assert "C-index" not in scores
+    assert not further
+    (figure,) = part.figures
+    assert "SIMULATED DATA" in figure.caption
+    assert "60 patients (25 events)" in figure.caption
+    assert "All together: 0.750" in figure.svg
+    assert "principal components" in part.notes[0]
+    assert "fitted on 150 patients (70 events)" in part.notes[0]
 
 
 def test_the_twin_holds_every_score_and_difference_and_no_patient() -> None:

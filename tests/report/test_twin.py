@@ -37,12 +37,47 @@ def test_every_row_and_every_digit_is_kept() -> None:
 def test_every_figure_has_its_numbers() -> None:
     report = full_report()
     files = twin_files(report)
-    steps = sum(len(curve.times) for e in report.endpoints for group in e.groups for curve in group.curves)
-    assert files["curves.csv"].count("\n") == steps + 1
+    curves = [curve for e in report.endpoints for group in e.groups for curve in group.curves]
+    curves += [found.curve for e in report.endpoints for found in e.survival]
+    arms = [e.treatment.arms.curves for e in report.endpoints if e.treatment is not None]
+    assert arms
+    curves += [curve for one in arms if one is not None for curve in one.curves]
+    assert files["curves.csv"].count("\n") == sum(len(curve.times) for curve in curves) + 1
+    rows = list(csv.DictReader(io.StringIO(files["curves.csv"])))
+    assert sum(int(row["events"]) for row in rows) == sum(curve.events for curve in curves)
     points = sum(len(roc.false_positive_rate) for e in report.endpoints for roc in e.rocs)
     assert files["roc.csv"].count("\n") == points + 1
+    lengths = {
+        "calibration_curves.csv": sum(len(c.predicted) for e in report.endpoints for c in e.calibrations),
+        "decision_curves.csv": sum(len(d.thresholds) for e in report.endpoints for d in e.decisions),
+        "risk_distributions.csv": sum(len(d.with_event) for e in report.endpoints for d in e.distributions),
+        "incidence.csv": sum(len(c.times) for e in report.endpoints for c in e.incidences),
+        "comparisons.csv": sum(len(e.comparisons) for e in report.endpoints),
+        "proportional_hazards.csv": sum(len(e.proportionality) for e in report.endpoints),
+        "model_tests.csv": sum(len(e.tests) for e in report.endpoints),
+        "notices.csv": sum(len(e.notices) for e in report.endpoints),
+    }
+    assert {name: files[name].count("\n") - 1 for name in lengths} == lengths
+    assert min(lengths.values()) > 0
     assert json.loads(files["about.json"])["run_id"] == report.run_id
     assert "predictions.csv" not in files
+
+
+def test_every_table_has_as_many_cells_as_columns() -> None:
+    for name, text in twin_files(full_report()).items():
+        if name.endswith(".csv"):
+            widths = {len(row) for row in csv.reader(io.StringIO(text))}
+            assert len(widths) == 1, name
+
+
+def test_treatment_has_benefits_with_intervals_and_both_arms() -> None:
+    rows = list(csv.DictReader(io.StringIO(twin_files(full_report())["treatment.csv"])))
+    benefit = [row for row in rows if (row["what"], row["of"]) == ("benefit", "all patients")]
+    assert [(row["value"], row["lower"], row["upper"], row["n"]) for row in benefit] == [
+        ("0.08", "-0.1", "0.26", "100")
+    ]
+    arms = [row for row in rows if row["what"] == "event-free" and row["of"] == "all patients"]
+    assert [(row["part"], row["value"]) for row in arms] == [("untreated", "0.55"), ("treated", "0.63")]
 
 
 @given(st.floats(allow_nan=False))

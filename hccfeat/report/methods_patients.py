@@ -1,0 +1,71 @@
+"""Sentences of the methods about patients: who trains and judges, missing values, treatment."""
+
+from hccfeat.analysis.results import EndpointResult, StudyReport
+from hccfeat.report.formatting import joined, model_label
+
+
+def judges_text(report: StudyReport) -> str:
+    """Return on whom models were fitted and judged; empty where none was."""
+    found = {(m.split, m.cohort) for result in report.endpoints for m in result.all_metrics}
+    cohorts = {split: sorted(cohort for one, cohort in found if one == split) for split, _ in sorted(found)}
+    texts = []
+    if "held_out" in cohorts:
+        split = report.settings.get("split", {})
+        known = [("test_fraction", "share held out"), ("seed", "seed")]
+        how = ", ".join(f"{words} {split[name]}" for name, words in known if name in split)
+        told = f" ({how})" if how else ""
+        others = f" and on cohort {joined(cohorts['external'])}" if "external" in cohorts else ""
+        texts.append(
+            f"Patients of cohort {joined(cohorts['held_out'])} were split once, by patient{told}; "
+            f"every model was fitted on the training part and judged on the held-out part{others}."
+        )
+    elif found:
+        texts.append("The patients whom the models were fitted on also judge them (apparent figures).")
+    if "cross_validation" in cohorts:
+        texts.append(f"Patients of cohort {joined(cohorts['cross_validation'])} were also cross-validated.")
+    return " ".join(texts)
+
+
+def missing_text(report: StudyReport) -> str:
+    """Return how missing indicators were imputed; empty where nothing was."""
+    endpoints = [r for r in report.endpoints if any(m.model.endswith("_imputed") for m in r.metrics)]
+    if not endpoints:
+        return ""
+    times = report.settings.get("analysis", {}).get("imputations")
+    how_often = f"{times} times " if times is not None else ""
+    outcome = _outcomes(endpoints)
+    text = (
+        f"In models called imputed, missing indicators were imputed {how_often}by draws from a multivariate normal "
+        f"distribution of the training patients alone, which includes {outcome}; patients who judge were completed "
+        "by the same distribution without their outcome, and predictions were averaged."
+    )
+    terms = [term.method for r in endpoints for found in r.logistic.values() for term in found]
+    if any("Rubin" in one for one in terms) or any("imputed" in h.kind for r in endpoints for h in r.hazard_ratios):
+        text += " Coefficients were pooled by Rubin's rules, with t intervals"
+        text += ", likelihood ratios by D3." if any("D3" in t.test for r in endpoints for t in r.tests) else "."
+    return text
+
+
+def _outcomes(endpoints: list[EndpointResult]) -> str:
+    timed = {result.timed for result in endpoints}
+    words = {True: "the event and the Nelson-Aalen estimate of the cumulative hazard", False: "the label"}
+    return " or ".join(words[one] for one in sorted(timed, reverse=True))
+
+
+def treatment_text(report: StudyReport) -> str:
+    """Return how treatment was analysed, with its cautions; empty where it was not."""
+    texts = []
+    for result in report.endpoints:
+        found = result.treatment
+        if found is None:
+            continue
+        arms = f"{found.n[0]} untreated and {found.n[1]} treated patients ({found.who} of cohort {found.cohort})"
+        texts.append(
+            f"Treatment, {result.label}: in {arms} the product of treatment and the continuous risk of "
+            f"{model_label(found.model)} was tested by likelihood ratio in Cox models, alone and adjusted for what "
+            "decided about treatment; the absolute difference in event-free share at "
+            f"{found.horizon_months:g} months came from Kaplan-Meier estimates with Greenwood's variances, overall "
+            "and by thirds of the risk; the arms were compared by standardised differences and by their "
+            f"propensities ({found.overlap.method}). {' '.join(found.cautions)}"
+        )
+    return " ".join(texts)

@@ -1,0 +1,250 @@
+"""Sentences of the methods about judging: each is there only if the report holds what it is about."""
+
+import re
+from collections.abc import Iterable
+
+from hccfeat.analysis.comparisons import declaration
+from hccfeat.analysis.results import Metric, StudyReport
+from hccfeat.report.formatting import count, joined
+
+_BASE = re.compile(r"(_[0-9.]+)?(_corrected)?$")
+_MONTHS = re.compile(r"_([0-9.]+)(?:_corrected)?$")
+_AT_MONTHS = re.compile(r"at ([0-9.]+) months")
+_PLACE = "at {months}"
+_TRANSFORMS = {"km": "one minus the Kaplan-Meier curve", "identity": "time", "log": "the logarithm of time"}
+FIRTH = "Firth"
+
+
+def judging_text(report: StudyReport) -> str:
+    """Return how performance was judged: over time, calibration, net benefit, corrections and comparisons."""
+    parts = (_over_time, _calibration, _net_benefit, _optimism, _folds, _comparisons)
+    return " ".join(text for part in parts if (text := part(report)))
+
+
+def survival_text(report: StudyReport) -> str:
+    """Return how times to the event were described and compared."""
+    parts = (_follow_up, _groups, _hazards, _firth, _proportionality, _competing)
+    return " ".join(text for part in parts if (text := part(report)))
+
+
+def base_name(metric: str) -> str:
+    """Return a metric's name without its months and without ``_corrected``."""
+    return _BASE.sub("", metric)
+
+
+def _known(report: StudyReport) -> list[Metric]:
+    return [m for result in report.endpoints for m in result.metrics if m.estimate is not None]
+
+
+def _names(report: StudyReport) -> set[str]:
+    return {base_name(metric.metric) for metric in _known(report)}
+
+
+def _months(report: StudyReport) -> str:
+    """Return the months at which risks are judged: ``12 and 24 months``."""
+    found = {curve.months for result in report.endpoints for curve in result.calibrations}
+    found |= {curve.months for result in report.endpoints for curve in result.decisions}
+    found |= {float(match[1]) for m in _known(report) if (match := _MONTHS.search(m.metric))}
+    timed = [r for r in report.endpoints if any(base_name(m.metric) == "auc_at" for m in r.metrics)]
+    found |= {result.horizon_months for result in timed}
+    known = sorted(months for months in found if months is not None)
+    return f"{joined(f'{months:g}' for months in known)} months" if known else "the judging times"
+
+
+def _over_time(report: StudyReport) -> str:
+    names = _names(report)
+    kinds = {
+        "c_uno": "Uno's C up to the last of these times",
+        "auc_at": "the time-dependent AUC",
+        "brier": "the Brier score",
+        "brier_scaled": "its scaled form (one minus its ratio to that of a model without covariates)",
+        "ibs": "the Brier score averaged up to the last of these times",
+    }
+    censored = "auc_at" in names
+    used = [text for name, text in kinds.items() if name in names and (censored or not name.startswith("brier"))]
+    if not used:
+        return ""
+    return (
+        f"At {_months(report)} the models were judged under censoring by {joined(used)}. Patients were weighted by "
+        "the inverse probability of not being censored, from the Kaplan-Meier estimate of the judged patients' own "
+        "censoring; standard errors are those of influence functions."
+    )
+
+
+def _calibration(report: StudyReport) -> str:
+    names = _names(report)
+    parts = []
+    if names & {"calibration_slope", "calibration_intercept"}:
+        parts.append(
+            "slope of the logistic regression of the outcome on the predicted logit, and its intercept with the "
+            "slope held at 1"
+        )
+    if names & {"ici", "e50", "e90"}:
+        parts.append(
+            "mean, median and 90th percentile (ICI, E50, E90) of the distance between the predicted risk and a "
+            "lowess curve"
+        )
+    curves = of_months(curve.method for result in report.endpoints for curve in result.calibrations)
+    if curves:
+        parts.append(f"calibration curves ({'; '.join(curves)})")
+    if not parts:
+        return ""
+    censored = any(curve.months is not None for result in report.endpoints for curve in result.calibrations)
+    told = " Under censoring the outcome was each patient's Kaplan-Meier pseudo-value." if censored else ""
+    return f"Calibration was judged by {'; '.join(parts)}.{told}"
+
+
+def _net_benefit(report: StudyReport) -> str:
+    curves = [curve for result in report.endpoints for curve in result.decisions if len(curve.thresholds)]
+    if not curves:
+        return ""
+    low = min(float(curve.thresholds.min()) for curve in curves)
+    high = max(float(curve.thresholds.max()) for curve in curves)
+    methods = "; ".join(of_months(curve.method for curve in curves))
+    return (
+        f"Decision curves give the net benefit at threshold probabilities from {low:g} to {high:g}, beside "
+        f"treating everybody and nobody ({methods})."
+    )
+
+
+def _optimism(report: StudyReport) -> str:
+    corrected = [metric for metric in _known(report) if metric.metric.endswith("_corrected")]
+    if not corrected:
+        return ""
+    parts = [part.strip() for metric in corrected for part in metric.method.split(";")]
+    ways = distinct(part for part in parts if "bootstrap" in part)
+    imputed = distinct(part for part in parts if part.endswith("imputations in each resample"))
+    how = "; ".join([*_without_counts(ways), *imputed])
+    return (
+        f"Apparent figures were corrected by the {how}; the optimism is the mean difference between a "
+        "resample's model on the resample and on all patients, and intervals are those of the resamples' apparent "
+        "figures, shifted by the optimism."
+    )
+
+
+def _without_counts(ways: Iterable[str]) -> list[str]:
+    return distinct(re.sub(r" \(\d+ without [^)]*\)", "", way) for way in ways)
+
+
+def _folds(report: StudyReport) -> str:
+    found = [m for m in _known(report) if m.split == "cross_validation"]
+    if not found:
+        return ""
+    settings = report.settings.get("analysis", {}) if report.feature_set is None else {}
+    repeats = settings.get("repeats")
+    again = f", dealt {repeats} times," if isinstance(repeats, int) and repeats > 1 else ""
+    sites = " of sites" if settings.get("folds_by") == "site" else ""
+    return (
+        f"In cross-validation everything that learns was fitted again in each fold{sites}{again} and judged on the "
+        "patients left out; figures were computed inside a fold and averaged, and risks of different folds were "
+        "never put on one scale."
+    )
+
+
+def _comparisons(report: StudyReport) -> str:
+    return declaration([row for result in report.endpoints for row in result.comparisons])
+
+
+def _follow_up(report: StudyReport) -> str:
+    survival = [one for result in report.endpoints for one in result.survival]
+    curves = [one.curve for one in survival] + [c for r in report.endpoints for g in r.groups for c in g.curves]
+    parts = []
+    if survival:
+        parts.append("Median follow-up is that of the reverse Kaplan-Meier estimate, not cut at a horizon.")
+    until = sorted(
+        {c.restricted_to for c in curves if c.restricted_mean is not None and c.restricted_to is not None}
+    )
+    if until:
+        months = joined(f"{one:.4g}" for one in until)
+        parts.append(f"Restricted mean event-free times are areas under the curves up to {months} months.")
+    return " ".join(parts)
+
+
+def _groups(report: StudyReport) -> str:
+    groups = [group for result in report.endpoints for group in result.groups]
+    if not groups:
+        return ""
+    text = (
+        "Risk groups were cut at the median risk of the training patients and compared by Kaplan-Meier curves with "
+        "95 % bands on the log-log scale and the log-rank test"
+    )
+    permuted = distinct(group.test for group in groups if group.test.startswith("permutation"))
+    if permuted:
+        seed = _seed(report)
+        text += f"; where a group had no events or expected fewer than 5, by the {joined(permuted)}{seed}"
+    if any(group.split == "cross_validation" for group in groups):
+        text += "; in cross-validation the cut is that of the other folds' patients, and there is no P"
+    return f"{text}."
+
+
+def _seed(report: StudyReport) -> str:
+    seed = report.settings.get("analysis", {}).get("seed")
+    return "" if seed is None else f" (seed {seed})"
+
+
+def _hazards(report: StudyReport) -> str:
+    ratios = [ratio for result in report.endpoints for ratio in result.hazard_ratios if ratio.hr is not None]
+    plain = distinct(ratio.ties.capitalize() for ratio in ratios if FIRTH not in ratio.ties)
+    if not plain:
+        return ""
+    text = (
+        "Hazard ratios came from Cox models with Wald 95 % intervals; "
+        f"ties were handled by the {joined(plain)} method."
+    )
+    if any(ratio.kind.startswith("multivariable") for ratio in ratios):
+        tests = distinct(test.test for r in report.endpoints for test in r.tests if "D3" not in test.test)
+        told = f"; all terms together were tested by {joined(tests)}" if tests else ""
+        text += f" Multivariable models hold all indicators of complete cases{told}."
+    return text
+
+
+def _firth(report: StudyReport) -> str:
+    ratios = [
+        r for result in report.endpoints for r in result.hazard_ratios if r.hr is not None and FIRTH in r.ties
+    ]
+    logistic = [
+        name
+        for result in report.endpoints
+        for name, terms in result.logistic.items()
+        if any(FIRTH in term.method for term in terms)
+    ]
+    found = [count(len(ratios), "hazard ratio")] * bool(ratios)
+    found += [count(len(logistic), "logistic model")] * bool(logistic)
+    if not found:
+        return ""
+    ties = "; ties of these hazard ratios were handled by Breslow's method" if ratios else ""
+    return (
+        f"For {joined(found)}, where the data separate or a level has no events, Firth's penalised likelihood was "
+        f"used, with profile-likelihood intervals and penalised likelihood-ratio P{ties}."
+    )
+
+
+def _proportionality(report: StudyReport) -> str:
+    transforms = distinct(row.transform for result in report.endpoints for row in result.proportionality)
+    if not transforms:
+        return ""
+    against = joined(_TRANSFORMS.get(name, name) for name in transforms)
+    return f"Proportional hazards were tested by the score test of an interaction of each term with {against}."
+
+
+def _competing(report: StudyReport) -> str:
+    curves = [curve for result in report.endpoints for curve in result.incidences]
+    if not curves:
+        return ""
+    ways = distinct(curve.method for curve in curves)
+    told = [f"{joined(distinct(c.cause for c in curves if c.method == way))} by {way}" for way in ways]
+    return f"Cumulative incidences: {'; '.join(told)}."
+
+
+def of_months(methods: Iterable[str]) -> list[str]:
+    """Return each method once, those that differ in their months alone as one."""
+    found: dict[str, dict[str, None]] = {}
+    for method in methods:
+        months = found.setdefault(_AT_MONTHS.sub(_PLACE, method), {})
+        months.update(dict.fromkeys(_AT_MONTHS.findall(method)))
+    return [method.replace(_PLACE, f"at {joined(months)} months") for method, months in found.items()]
+
+
+def distinct(values: Iterable[str]) -> list[str]:
+    """Return each text once, empty ones left out, in the order in which they come."""
+    return [value for value in dict.fromkeys(values) if value]
