@@ -38,12 +38,32 @@ class StoreError(HccfeatError):
     """A shard, record or catalog is damaged or incompatible."""
 
 
+class MisplacedShardError(StoreError):
+    """An intact shard lies at the place of another image; ``feature_set`` and ``image_id`` say whose it is."""
+
+    def __init__(self, entity: str, feature_set: str, image_id: str) -> None:
+        super().__init__(
+            entity,
+            f"holds the vectors of {image_id} in {feature_set}: files were swapped or renamed",
+            "Run `hccfeat verify --repair`; it moves each to its place.",
+        )
+        self.feature_set = feature_set
+        self.image_id = image_id
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.entity, self.feature_set, self.image_id)
+
+
 class StudyBusyError(StoreError):
     """Another process is writing to the study."""
 
 
 class QueryError(HccfeatError):
     """An SQL query was refused or failed."""
+
+
+class ClusterError(HccfeatError):
+    """A Dask cluster cannot be reached, does not fit this study, or was lost."""
 
 
 class LeakageError(HccfeatError):
@@ -86,3 +106,9 @@ class SlideError(EntityError):
 
 class VolumeError(EntityError):
     """One MRI volume or exam cannot be used."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the machine or of its GPU ran out; torch says so in words only."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

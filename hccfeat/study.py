@@ -1,75 +1,31 @@
 """The study: one object with every workflow; the command line and notebooks only call it."""
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from hccfeat.config import NAME_PATTERN, STUDY_FILE, StudyConfig, load_mri_recipe, load_recipe, load_study_config
+from hccfeat.config import StudyConfig, load_mri_recipe, load_recipe, load_study_config
 from hccfeat.errors import InputError
-from hccfeat.files import write_text_atomically
+from hccfeat.summaries import AnalyzeSummary, ReproductionSummary, RiskTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
+    from hccfeat.config import ExchangeFormat
+    from hccfeat.exchange.export import ExportSummary
+    from hccfeat.extraction.imports import ImportSummary
     from hccfeat.extraction.intake import IngestSummary
+    from hccfeat.extraction.part import CommitSummary
     from hccfeat.extraction.session import ExtractSummary
-    from hccfeat.simulation.deliver import CohortFiles
+    from hccfeat.store.dataset import ImageDataset, PatchDataset
+    from hccfeat.store.repair import Repairs
+    from hccfeat.store.retention import Removable
     from hccfeat.store.verify import Finding
-
-_STUDY_FILE = """\
-# The study file of hccfeat; docs/study-file.md explains every key.
-name = "{name}"
-title = "{name}"
-development_cohort = "{cohort}"   # the cohort that trains; others only judge
-recipe = "{recipe}"               # slides: paper, released-code, demo, tiny, or one of data_catalog/feature_sets/
-mri_recipe = "{mri_recipe}"       # MRI exams: mri-paper, mri-reduced, mri-tiny, or one of the same folder
-
-[split]
-test_fraction = 0.2               # of patients, stratified on treatment and recurrence
-folds = 5
-seed = 2023
-
-[analysis]
-bootstraps = 1000
-seed = 2023
-threshold = 0.5
-"""
-
 
 FEATURES = {"slides": "pps", "mri": "mri"}
 """Modalities, and the name of the feature set of each unless another is asked for."""
-
-
-@dataclass
-class AnalyzeSummary:
-    """What ``analyze`` shows on one screen."""
-
-    run_id: str
-    report: Path
-    simulated: bool
-    headline: list[dict[str, Any]] = field(default_factory=list)
-    notices: list[dict[str, str]] = field(default_factory=list)
-
-
-@dataclass
-class ReproductionSummary:
-    """What ``reproduce`` shows on one screen."""
-
-    run_id: str
-    report: Path
-    simulated: bool
-    preset: str
-    items: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class RiskTable:
-    """Risks of patients without outcomes."""
-
-    rows: list[dict[str, Any]]
-    path: Path
-    simulated: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +67,32 @@ class Study:
             else load_recipe(recipe or self.config.recipe, self.folder)
         )
         return extract(self.folder, self.config, chosen, ExtractOptions(base=base or FEATURES[modality], **options))
+
+    def commit(self) -> "CommitSummary":
+        """Adopt what `extract --part` has published; see :func:`hccfeat.extraction.part.commit`."""
+        from hccfeat.extraction.part import commit
+
+        return commit(self.folder)
+
+    def import_features(
+        self, paths: "Sequence[Path]", layout: "ExchangeFormat", features: str, **options: Any
+    ) -> "ImportSummary":
+        """Take another tool's features as a feature set; see :mod:`hccfeat.extraction.imports` for the options."""
+        from hccfeat.extraction.imports import ImportRequest, import_features
+
+        return import_features(self.folder, self.config, ImportRequest(tuple(paths), layout, features, **options))
+
+    def export(
+        self, destination: Path, layout: "ExchangeFormat | Literal['geojson']", **options: Any
+    ) -> "ExportSummary":
+        """Write files for other tools; see :mod:`hccfeat.exchange.export` and :mod:`hccfeat.explanation.qupath`."""
+        if layout == "geojson":
+            from hccfeat.explanation.qupath import OutlineRequest, export_geojson
+
+            return export_geojson(self.folder, self.config, destination, OutlineRequest(**options))
+        from hccfeat.exchange.export import ExportRequest, export_features
+
+        return export_features(self.folder, destination, ExportRequest(layout, **options))
 
     def analyze(
         self,
@@ -161,34 +143,32 @@ class Study:
         rows, path, simulated = predict(self.folder, model, cohorts)
         return RiskTable(rows, path, simulated)
 
-    def sql(self, query: str, *, timeout_s: float | None = None) -> "pl.DataFrame":
+    def sql(self, query: str, *, timeout_s: float | None = None, memory: int | None = None) -> "pl.DataFrame":
         """Run one SELECT statement, or a worked query by name, read-only and locked down."""
-        from hccfeat.store.session import named_query, run_sql
+        from hccfeat.store.session import run_sql
 
-        text = named_query(query) if re.fullmatch(r"[a-z0-9_-]+", query.strip()) else query
-        return run_sql(self.folder, text, timeout_s=timeout_s)
+        return run_sql(self.folder, query, timeout_s=timeout_s, memory=memory)
 
     def scan(self, feature_set: str, image_ids: "list[str] | None" = None) -> "pl.LazyFrame":
-        """Patch-level vectors of a feature set as a LazyFrame; see :func:`hccfeat.store.scan.scan_patches`."""
+        """Patch-level vectors of a feature set (a bare name: its newest version) as a LazyFrame.
+
+        See :func:`hccfeat.store.scan.scan_patches`.
+        """
         from hccfeat.store.scan import scan_patches
+        from hccfeat.store.versions import resolve_feature_set
 
-        return scan_patches(self.folder, feature_set, image_ids)
+        return scan_patches(self.folder, resolve_feature_set(self.folder, feature_set), image_ids)
 
-    def sql_text(
-        self, *, query: str | None, file: Path | None, layout: str, out: Path | None, timeout: float | None
-    ) -> str:
-        """Run a query and return what to print; ``parquet`` goes to the file ``out``."""
-        from hccfeat.store.export import as_text, write_frame
+    def dataset(
+        self, feature_set: str, *, level: Literal["patch", "image"] = "patch", image_ids: "list[str] | None" = None
+    ) -> "PatchDataset | ImageDataset":
+        """Vectors of a feature set as a torch dataset; see :mod:`hccfeat.store.dataset`."""
+        from hccfeat.store.dataset import ImageDataset, PatchDataset
 
-        if (query is None) == (file is None):
-            raise InputError("hccfeat sql", "needs a statement or --file, not both", "See `hccfeat sql --help`.")
-        if file is not None and not file.is_file():
-            raise InputError(str(file), "does not exist", "Give a file that holds one SELECT statement.")
-        frame = self.sql(file.read_text(encoding="utf-8") if file else str(query), timeout_s=timeout)
-        if out is not None:
-            write_frame(frame, layout, out)
-            return f"{frame.height} rows in {out}\n"
-        return as_text(frame, layout)
+        kinds: dict[str, type[PatchDataset | ImageDataset]] = {"patch": PatchDataset, "image": ImageDataset}
+        if level not in kinds:
+            raise InputError(f"level {level!r}", "is unknown", f"Use {' or '.join(kinds)}.")
+        return kinds[level](self.folder, feature_set, image_ids)
 
     def status(self) -> dict[str, list[dict[str, Any]]]:
         """Cohorts, feature sets with their coverage, failures, models and the newest runs."""
@@ -196,17 +176,56 @@ class Study:
 
         return status(self.folder)
 
-    def verify(self) -> "list[Finding]":
-        """Rehash everything; see :func:`hccfeat.store.verify.verify`."""
+    def verify(self, **options: Any) -> "list[Finding]":
+        """Rehash everything; see :func:`hccfeat.store.verify.verify` for the options."""
         from hccfeat.store.verify import verify
 
-        return verify(self.folder)
+        return verify(self.folder, **options)
 
-    def rebuild_catalog(self) -> Path:
+    def repair(self, **options: Any) -> "Repairs":
+        """Verify and put right what can be; see :func:`hccfeat.store.repair.repair` for the options."""
+        from hccfeat.store.repair import repair
+
+        return repair(self.folder, **options)
+
+    def rebuild_catalog(self, findings: "list[Finding] | None" = None) -> Path:
         """Make the catalog anew; see :func:`hccfeat.store.catalog.rebuild`."""
         from hccfeat.store.catalog import rebuild
 
-        return rebuild(self.folder)
+        return rebuild(self.folder, findings)
+
+    def gc(self, *kinds: str, dry_run: bool = True) -> "list[Removable]":
+        """List what may go, or remove it; see :mod:`hccfeat.store.retention`."""
+        from hccfeat.store.retention import KINDS, removable, remove
+
+        return removable(self.folder, kinds or KINDS) if dry_run else remove(self.folder, kinds)
+
+    def diff(self, a: str, b: str) -> dict[str, list[dict[str, Any]]]:
+        """Compare two feature sets or two states of a cohort; see :func:`hccfeat.store.diff.diff`."""
+        from hccfeat.store.diff import diff
+
+        return diff(self.folder, a, b)
+
+    def freeze(
+        self, name: str, *, cohort: str | None = None, features: str = "pps", split: str | None = None
+    ) -> None:
+        """Freeze a cohort (by default the development cohort); see :func:`hccfeat.store.freeze.freeze`."""
+        from hccfeat.store.freeze import freeze
+
+        chosen = cohort or self.config.development_cohort
+        freeze(self.folder, name, cohort=chosen, feature_set=features, split=split)
+
+    def release(self, name: str) -> None:
+        """Give a freeze up; see :func:`hccfeat.store.freeze.release`."""
+        from hccfeat.store.freeze import release
+
+        release(self.folder, name)
+
+    def freezes(self) -> list[dict[str, Any]]:
+        """Every freeze and whether it still is what was frozen; see :func:`hccfeat.store.freeze.freezes`."""
+        from hccfeat.store.freeze import freezes
+
+        return freezes(self.folder)
 
 
 def open_study(path: Path | str = ".") -> Study:
@@ -253,45 +272,6 @@ def init_study(
     ConfigError
         If a recipe does not exist.
     """
-    from hccfeat.store.committer import Committer
+    from hccfeat.store.create import create_study
 
-    folder = Path(path).resolve()
-    if (folder / STUDY_FILE).exists():
-        raise InputError(str(folder), "is a study already", f"Edit its {STUDY_FILE}, or choose another folder.")
-    load_recipe(recipe, folder)
-    load_mri_recipe(mri_recipe, folder)
-    chosen = name or re.sub(r"[^a-z0-9_-]+", "-", folder.name.lower()).strip("-_")
-    if not NAME_PATTERN.fullmatch(chosen):
-        raise InputError(
-            f"study name {chosen!r}", "is no name", "Give --name: lower-case letters, digits, - and _."
-        )
-    if not NAME_PATTERN.fullmatch(cohort):
-        raise InputError(f"--cohort {cohort}", "is no name", "Use lower-case letters, digits, - and _.")
-    text = _STUDY_FILE.format(name=chosen, recipe=recipe, mri_recipe=mri_recipe, cohort=cohort)
-    write_text_atomically(folder / STUDY_FILE, text)
-    with Committer(folder):
-        pass  # an empty store: the catalog with all tables and views
-    return open_study(folder)
-
-
-def simulate(destination: Path, *, preset: str, seed: int, changes: list[str]) -> str:
-    """Write a simulated delivery; ``changes`` are ``key=value`` texts. Returns one line about it."""
-    from hccfeat.simulation.deliver import simulate as deliver
-
-    overrides: dict[str, float | int] = {}
-    for change in changes:
-        key, _, value = change.partition("=")
-        try:
-            number = float(value)
-        except ValueError as error:
-            raise InputError(f"--set {change}", "is not KEY=NUMBER", "Write for example --set pi=0.2.") from error
-        overrides[key.strip()] = int(number) if number.is_integer() else number
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise InputError(str(destination), "exists and is not an empty folder", "Give a new folder.")
-    made = deliver(destination, preset, seed, overrides or None)
-    return ", ".join(f"{c.name} {c.patients} patients{_files_of(c)}" for c in made.cohorts.values())
-
-
-def _files_of(cohort: "CohortFiles") -> str:
-    counts = {"images": cohort.images, "MRI exams": cohort.exams}
-    return "".join(f", {count} {what}" for what, count in counts.items() if count)
+    return open_study(create_study(Path(path).resolve(), name, recipe, mri_recipe, cohort))

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hccfeat.store.catalog import query
 from hccfeat.store.names import image_table, patient_table
-from hccfeat.store.scan import scan_patches
+from hccfeat.store.patches import BLOCK_ROWS, PatchFile
+from hccfeat.store.scan import patch_shards
+
+_CACHED_ROWS = 256
 
 
 def image_frame(study: Path, feature_set: str) -> pl.DataFrame:
@@ -37,9 +41,12 @@ def patient_frame(study: Path, feature_set: str) -> pl.DataFrame:
 
 
 def stream_image_frame(
-    study: Path, feature_set: str, image_ids: Sequence[str] | None = None, batch_rows: int = 100_000
+    study: Path, feature_set: str, image_ids: Sequence[str] | None = None, batch_rows: int = BLOCK_ROWS
 ) -> pl.DataFrame:
     """Recompute image-level mean, count and spread from the patches, one batch in memory at a time.
+
+    Sums and sums of squares are kept in float64. What the difference of two large ones loses is below the rounding
+    of the float32 vectors themselves.
 
     Parameters
     ----------
@@ -56,24 +63,32 @@ def stream_image_frame(
     -------
     polars.DataFrame
         ``image_id``, ``patches``, ``mean`` and ``sd`` (Array(Float64, d)), sorted by image.
+
+    Raises
+    ------
+    StoreError
+        If the feature set is unknown, or a shard is missing or cannot be read.
     """
-    sums: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
-    scan = scan_patches(study, feature_set, image_ids).select("image_id", "vector")
-    for batch in scan.collect_batches(chunk_size=batch_rows):
-        for (image_id,), group in batch.group_by("image_id"):
-            vectors = group["vector"].to_numpy().astype(np.float64)
-            count, total, squares = sums.get(str(image_id), (0, 0.0, 0.0))
-            sums[str(image_id)] = (
-                count + len(vectors),
-                total + vectors.sum(axis=0),
-                squares + (vectors**2).sum(axis=0),
-            )
-    rows = []
-    for image_id in sorted(sums):
-        count, total, squares = sums[image_id]
-        mean = total / count
-        rows.append((image_id, count, mean, np.sqrt(np.maximum(squares / count - mean**2, 0))))
-    dim = len(rows[0][2]) if rows else 0
+    dim, shards = patch_shards(study, feature_set, image_ids)
+    counts = np.zeros(len(shards), dtype=np.int64)
+    means, spreads = np.zeros((2, len(shards), dim))
+    for number, path in enumerate(shards["path"]):
+        with PatchFile(study / path) as file:
+            counts[number] = file.rows
+            for block in file.blocks(batch_rows):
+                _add_moments(block, means[number], spreads[number])
+    means /= counts[:, None]
+    spreads /= counts[:, None]
+    spreads -= means**2
+    np.sqrt(np.maximum(spreads, 0, out=spreads), out=spreads)
     array = pl.Array(pl.Float64, dim)
-    columns = [("image_id", pl.String()), ("patches", pl.Int64()), ("mean", array), ("sd", array)]
-    return pl.DataFrame(rows, schema=pl.Schema(columns), orient="row")
+    vectors = {"mean": pl.Series(means, dtype=array), "sd": pl.Series(spreads, dtype=array)}
+    return pl.DataFrame({"image_id": shards["image_id"], "patches": counts, **vectors})
+
+
+def _add_moments(block: NDArray[np.float32], total: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+    """Add the rows of a block, and their squares, in pieces that stay in the processor's cache."""
+    for start in range(0, len(block), _CACHED_ROWS):
+        rows = block[start : start + _CACHED_ROWS].astype(np.float64)
+        total += np.einsum("ij->j", rows)
+        squares += np.einsum("ij,ij->j", rows, rows)

@@ -1,26 +1,30 @@
 """Making, opening and publishing catalog files."""
 
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import duckdb
 
 from hccfeat.errors import StoreError
-from hccfeat.files import flush_to_disk, write_atomically
+from hccfeat.files import copy_file, flush_to_disk, write_atomically
 from hccfeat.store.apply import apply_record, apply_shards
 from hccfeat.store.findings import Finding
-from hccfeat.store.names import catalog_path, private_catalog_path, shard_files
+from hccfeat.store.names import catalog_path, private_catalog_path, quarantine_folder, shard_entries
 from hccfeat.store.records import Record, read_records
-from hccfeat.store.schema import STORAGE_VERSION, create_tables
+from hccfeat.store.schema import STORAGE_VERSION, create_tables, refresh_views
 from hccfeat.store.shards import ShardInfo, check_shard
 
 BATCH = 500
 """Shards per transaction when many are adopted at once."""
 
 _STALE_SECONDS = 600.0
+
+_NOT_WRITTEN = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.TransactionException)
+"""How DuckDB says that it cannot write; the last where a commit failed: there is one writer only."""
 
 
 def attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -32,6 +36,9 @@ def attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
     quoted = str(path).replace("'", "''")
     try:
+        if not read_only:
+            # Packed floats are a sixth smaller, and take twice as long to compare.
+            connection.execute("SET disabled_compression_methods = 'alp,alprd'")
         connection.execute(f"ATTACH '{quoted}' AS catalog ({options})")
         connection.execute("USE catalog")
     except duckdb.Error:
@@ -74,7 +81,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-    except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
+    except _NOT_WRITTEN as error:
         raise _not_written(error) from error
 
 
@@ -88,7 +95,7 @@ def checkpoint(connection: duckdb.DuckDBPyConnection) -> None:
     """
     try:
         connection.execute("CHECKPOINT catalog")
-    except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
+    except _NOT_WRITTEN as error:
         raise _not_written(error) from error
 
 
@@ -97,6 +104,26 @@ def _not_written(error: duckdb.Error) -> StoreError:
         "the catalog",
         f"could not be written ({str(error).splitlines()[0]})",
         "Make room on the disk and run the command again; shards and records that were written are kept.",
+    )
+
+
+def damage(error: BaseException | None) -> str:
+    """What DuckDB says of a database file that is damaged, if that is what an error is about, else nothing."""
+    for one in (error, getattr(error, "__cause__", None)):
+        if isinstance(one, duckdb.Error) and "corrupt" in str(one).lower():
+            return str(one).splitlines()[0]
+    return ""
+
+
+def discard_if_damaged(study: Path, error: BaseException | None) -> StoreError | None:
+    """Remove the committer's catalog if that is what an error is about; the error that says so instead."""
+    problem, private = damage(error), private_catalog_path(study)
+    if not problem:
+        return None
+    private.unlink(missing_ok=True)
+    private.with_name(private.name + ".wal").unlink(missing_ok=True)
+    return StoreError(
+        str(private), f"was damaged ({problem})", "Run the command again: it is made anew from records and shards."
     )
 
 
@@ -135,7 +162,8 @@ def build_catalog(
             with transaction(connection):
                 create_tables(connection)
                 for record in history:
-                    apply_record(connection, record, study)
+                    apply_record(connection, record, study, views=False)
+                refresh_views(connection)
             infos = found_shards(study, connection, found) if shards is None else shards
             for batch in batches(infos):
                 with transaction(connection):
@@ -160,9 +188,8 @@ def found_shards(
             continue
         rows = connection.execute("SELECT path FROM shard WHERE feature_set = ?", [name]).fetchall()
         committed = {row[0] for row in rows}
-        for path in shard_files(study, name):
-            if path.relative_to(study).as_posix() in committed:
-                continue
+        for relative in sorted(shard_entries(study, name).keys() - committed):
+            path = study / relative
             try:
                 info = check_shard(path)
                 if info.feature_set_sha256 != identity:
@@ -186,11 +213,17 @@ def batches(infos: Iterable[ShardInfo]) -> Iterator[list[ShardInfo]]:
         yield batch
 
 
-def remake_catalog(study: Path) -> list[Finding]:
-    """Make the committer's catalog anew from records and shards; see :func:`build_catalog`."""
+def remake_catalog(
+    study: Path, records: list[Record] | None = None, shards: Iterable[ShardInfo] | None = None
+) -> list[Finding]:
+    """Make the committer's catalog anew from records and shards; see :func:`build_catalog`.
+
+    Rows of a record that is lost are in the old catalog only, so a copy of that goes to the folder ``quarantine``.
+    """
     private = private_catalog_path(study)
     new = private.with_name("catalog.new.duckdb")
-    found = build_catalog(study, new)
+    found = build_catalog(study, new, records, shards)
+    found += _keep_lost_records(study)
     # A log of the old file must never be replayed onto the new one. A kill between the steps leaves no
     # catalog, which the next committer makes again.
     private.unlink(missing_ok=True)
@@ -198,6 +231,29 @@ def remake_catalog(study: Path) -> list[Finding]:
     new.replace(private)
     flush_to_disk(private.parent)
     return found
+
+
+def keep_catalog(study: Path) -> Path:
+    """Copy the readers' catalog into the folder ``quarantine``; return the copy."""
+    copies = (quarantine_folder(study) / f"catalog.{number}.duckdb" for number in count(1))
+    copy = next(path for path in copies if not path.exists())
+    write_atomically(copy, partial(copy_file, catalog_path(study)))
+    return copy
+
+
+def _keep_lost_records(study: Path) -> list[Finding]:
+    try:
+        connection = attach(catalog_path(study), read_only=True)
+        paths = connection.execute("SELECT path FROM record ORDER BY path").fetchall()
+        connection.close()
+    except duckdb.Error:  # none yet, or unreadable
+        return []
+    lost = [path for (path,) in paths if not (study / path).is_file()]
+    if not lost:
+        return []
+    copy = keep_catalog(study)
+    remedy = f"Restore the file from a backup; {copy.relative_to(study)} still shows its rows."
+    return [Finding(path, "is lost, and the new catalog lacks its rows", remedy) for path in lost]
 
 
 def publish(study: Path) -> None:
@@ -212,10 +268,7 @@ def publish(study: Path) -> None:
     if private.with_name(private.name + ".wal").exists():
         raise StoreError(str(private), "still has a log after a checkpoint", "Run any writing command again.")
 
-    def copy(temporary: Path) -> None:
-        shutil.copyfile(private, temporary)
-
-    write_atomically(catalog_path(study), copy)
+    write_atomically(catalog_path(study), partial(copy_file, private))
 
 
 def remove_leftovers(study: Path) -> None:

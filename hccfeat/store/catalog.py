@@ -1,17 +1,27 @@
 """Reading the published catalog, making it anew, and comparing two."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import polars as pl
 
 from hccfeat.errors import StoreError
-from hccfeat.store.build import attach, publish, remake_catalog
+from hccfeat.store.build import attach, damage, publish, remake_catalog
 from hccfeat.store.findings import Finding
 from hccfeat.store.lock import WriterLock
 from hccfeat.store.names import catalog_path
+from hccfeat.store.schema import schema_digest
+
+
+class Ask(Protocol):
+    """Runs a SELECT: on the published catalog, or on an open committer's."""
+
+    def __call__(self, sql: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
+        """Run it; ``?`` stands for a parameter."""
+        ...
 
 
 def open_catalog(study: Path) -> duckdb.DuckDBPyConnection:
@@ -36,6 +46,38 @@ def open_catalog(study: Path) -> duckdb.DuckDBPyConnection:
         raise StoreError(str(path), problem, "Run `hccfeat rebuild-catalog`.") from error
 
 
+@contextmanager
+def asking(study: Path) -> Iterator[Ask]:
+    """Open the published catalog once for several statements; see :func:`query` for one.
+
+    Raises
+    ------
+    StoreError
+        If there is no catalog, it cannot be opened, or it is another version's and lacks what a statement names.
+    """
+    connection = open_catalog(study)
+
+    def ask(sql: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
+        try:
+            return connection.sql(sql, params=list(params or [])).pl()
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            row = connection.execute("SELECT value FROM catalog_fact WHERE fact = 'schema'").fetchone()
+            if row is not None and row[0] == schema_digest():
+                raise
+            problem = f"was made by another version of hccfeat ({str(error).splitlines()[0]})"
+            raise StoreError(str(catalog_path(study)), problem, "Run `hccfeat rebuild-catalog`.") from error
+
+    try:
+        yield ask
+    except duckdb.Error as error:
+        if not damage(error):
+            raise
+        problem = f"is damaged ({damage(error)})"
+        raise StoreError(str(catalog_path(study)), problem, "Run `hccfeat rebuild-catalog`.") from error
+    finally:
+        connection.close()
+
+
 def query(study: Path, sql: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
     """Run one SELECT of the package's own on the published catalog.
 
@@ -52,12 +94,14 @@ def query(study: Path, sql: str, params: Sequence[Any] | None = None) -> pl.Data
     -------
     polars.DataFrame
         Vectors come as Array(Float32, d).
+
+    Raises
+    ------
+    StoreError
+        As :func:`asking`.
     """
-    connection = open_catalog(study)
-    try:
-        return connection.sql(sql, params=list(params or [])).pl()
-    finally:
-        connection.close()
+    with asking(study) as ask:
+        return ask(sql, params)
 
 
 def rebuild(study: Path, findings: list[Finding] | None = None) -> Path:
@@ -68,7 +112,7 @@ def rebuild(study: Path, findings: list[Finding] | None = None) -> Path:
     study : Path
         Study folder.
     findings : list of Finding, optional
-        Damaged shards, which are left out, are appended here; ``verify`` reports them too.
+        Damaged shards, which are left out, and lost records are appended here; ``verify`` reports them too.
 
     Returns
     -------

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import duckdb
@@ -15,7 +14,9 @@ from hccfeat.store.build import (
     attach,
     batches,
     checkpoint,
+    damage,
     detach,
+    discard_if_damaged,
     found_shards,
     publish,
     remake_catalog,
@@ -24,12 +25,15 @@ from hccfeat.store.build import (
 )
 from hccfeat.store.findings import Finding
 from hccfeat.store.lock import WriterLock
-from hccfeat.store.names import catalog_path, private_catalog_path, shard_files
+from hccfeat.store.names import catalog_path, private_catalog_path
+from hccfeat.store.presence import images_in_place
 from hccfeat.store.records import Rows, new_record, publish_record, read_record, record_files
 from hccfeat.store.schema import schema_digest
-from hccfeat.store.shards import ShardInfo, check_shard
+from hccfeat.store.shards import ShardInfo, check_shard, present_shard
 
 PUBLISH_SECONDS = 60.0
+PUBLISH_SHARE = 0.02
+"""Readers get a copy at most once a minute, and so rarely that copying takes at most 2 % of a long run."""
 
 
 class Committer:
@@ -64,6 +68,7 @@ class Committer:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._dirty = False
         self._published_at = 0.0
+        self._publish_took = 0.0
 
     def __enter__(self) -> Self:
         clean = self._lock.acquire()
@@ -71,26 +76,31 @@ class Committer:
             if not clean:
                 remove_leftovers(self.study)
             self._open(clean=clean)
-        except BaseException:
-            self._close()
-            self._lock.release(clean=False)
+            self.publish()  # this process reads the readers' copy too: it must know what a killed run left
+        except BaseException as error:
+            self._end(error, clean=False)
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         clean = False
         try:
-            self.publish()
-            clean = True
-        except (OSError, StoreError, duckdb.Error) as problem:
+            if not damage(error):
+                self.publish()
+                clean = True
+        except StoreError as problem:
             if error is None:
-                raise _full_disk(self.study, problem) from problem
-            error.add_note(f"The readers' copy of the catalog could not be published either ({problem}).")
+                raise
+            error.add_note(str(problem))
         finally:
-            self._close()
-            self._lock.release(clean=clean)
+            self._end(error, clean=clean)
+
+    def _end(self, error: BaseException | None, *, clean: bool) -> None:
+        self._close()
+        damaged = discard_if_damaged(self.study, error)
+        self._lock.release(clean=clean)
+        if damaged:
+            raise damaged from error
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -157,24 +167,18 @@ class Committer:
         return record.path
 
     def adopt(self, shards: Sequence[ShardInfo]) -> None:
-        """Commit published shards in one transaction; publish the readers' copy at most once a minute.
+        """Commit published shards in one transaction; publish the readers' copy now and then.
 
         Raises
         ------
         StoreError
             If a feature set is unknown or of another dimension, or a file is not the one described.
         """
-        for info in shards:
-            path = self.study / info.path
-            facts = path.stat() if path.is_file() else None
-            if facts is None or (facts.st_size, facts.st_mtime_ns) != (info.bytes, info.mtime_ns):
-                raise StoreError(
-                    str(path), "is missing or changed since it was written", "Run `hccfeat extract` again."
-                )
+        present = [present_shard(self.study, info) for info in shards]
         with transaction(self.connection):
-            apply_shards(self.connection, shards)
+            apply_shards(self.connection, present)
         self._dirty = self._dirty or bool(shards)
-        if time.monotonic() - self._published_at > PUBLISH_SECONDS:
+        if time.monotonic() - self._published_at > max(PUBLISH_SECONDS, self._publish_took / PUBLISH_SHARE):
             self.publish()
 
     def adopt_found(self, feature_set: str) -> list[ShardInfo]:
@@ -193,32 +197,35 @@ class Committer:
         rows = self.connection.execute(
             "SELECT image_id, path, bytes, mtime_ns, digest FROM shard WHERE feature_set = ?", [feature_set]
         ).fetchall()
-        present = {path.relative_to(self.study).as_posix() for path in shard_files(self.study, feature_set)}
-        done, moved = set(), []
-        for image_id, path, size, mtime_ns, digest in rows:
-            if path not in present:
+        done, touched = images_in_place(self.study, feature_set, (row[:4] for row in rows))
+        moved = []
+        for path, digest in [(row[1], row[4]) for row in rows if row[0] in touched]:
+            try:
+                info = check_shard(self.study / path)
+            except StoreError as error:
+                self.findings.append(Finding(error.entity, error.problem, error.remedy))
                 continue
-            facts = (self.study / path).stat()
-            if (facts.st_size, facts.st_mtime_ns) == (size, mtime_ns):
-                done.add(image_id)
-            elif facts.st_size == size:
-                try:
-                    info = check_shard(self.study / path)
-                except StoreError as error:
-                    self.findings.append(Finding(error.entity, error.problem, error.remedy))
-                    continue
-                if info.digest == digest:
-                    moved.append(info)
-                    done.add(image_id)
+            if info.digest == digest:
+                moved.append(info)
+                done.add(info.image_id)
         self.adopt(moved)
         return done
 
     def publish(self) -> None:
-        """Give readers a checkpointed copy of the catalog, if it changed since the last one."""
+        """Give readers a checkpointed copy of the catalog, if it changed; StoreError if the disk is full."""
         if self._connection is None or not self._dirty:
             return
+        try:
+            self._publish(self._connection)
+        except (OSError, StoreError, duckdb.Error) as problem:
+            text = f"the readers' copy of the catalog could not be published ({problem})"
+            remedy = "Nothing is lost: make room on the disk and run any writing command again."
+            raise StoreError(str(self.study), text, remedy) from problem
+
+    def _publish(self, connection: duckdb.DuckDBPyConnection) -> None:
         # Closed while copied: the file then is complete without a log, and DuckDB's lock on it survives.
-        detach(self._connection)
+        started = time.monotonic()
+        detach(connection)
         self._connection = None
         try:
             publish(self.study)
@@ -226,6 +233,7 @@ class Committer:
         finally:
             self._connection = attach(private_catalog_path(self.study), read_only=False)
             self._published_at = time.monotonic()
+            self._publish_took = self._published_at - started
 
     def _open(self, *, clean: bool) -> None:
         private = private_catalog_path(self.study)
@@ -287,14 +295,5 @@ class Committer:
             try:
                 detach(connection)
             except duckdb.Error:  # the log stays beside the file and is replayed on the next entry
-                self.findings.append(
-                    Finding(str(private_catalog_path(self.study)), "was not checkpointed", "Run any command again.")
-                )
-
-
-def _full_disk(study: Path, problem: Exception) -> StoreError:
-    return StoreError(
-        str(study),
-        f"the readers' copy of the catalog could not be published ({problem})",
-        "Nothing is lost: make room on the disk and run any writing command again.",
-    )
+                where = str(private_catalog_path(self.study))
+                self.findings.append(Finding(where, "was not checkpointed", "Run any command again."))

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import polars as pl
 from hccfeat.errors import QueryError
 from hccfeat.files import write_atomically
 
-FORMATS = ("table", "csv", "json", "parquet")
+FORMATS = ("table", "csv", "json", "parquet", "xlsx")
+_EXCEL_ROWS, _EXCEL_COLUMNS = 1_048_576, 16_384
 
 
-def as_text(frame: pl.DataFrame, kind: str = "table") -> str:
+def as_text(frame: pl.DataFrame, kind: str = "table", *, rows: int = 100, letters: int = 80) -> str:
     """Render a result for the terminal or a pipe.
 
     Parameters
@@ -21,7 +23,11 @@ def as_text(frame: pl.DataFrame, kind: str = "table") -> str:
     frame : polars.DataFrame
         The result.
     kind : {"table", "csv", "json"}
-        ``table`` shows up to 100 rows; ``csv`` holds vectors as JSON lists.
+        ``csv`` holds vectors as JSON lists.
+    rows : int
+        That a ``table`` shows; of longer ones the first and last half.
+    letters : int
+        Of a text that a ``table`` shows.
 
     Raises
     ------
@@ -33,10 +39,30 @@ def as_text(frame: pl.DataFrame, kind: str = "table") -> str:
     if kind == "json":
         return frame.write_json() + "\n"
     if kind == "table":
-        return _table(frame)
-    if kind == "parquet":
-        raise QueryError("format parquet", "cannot be printed", "Give a file with --out.")
+        return _table(frame, rows, letters)
+    if kind in ("parquet", "xlsx"):
+        raise QueryError(f"format {kind}", "cannot be printed", "Give a file with --out.")
     raise QueryError(f"format {kind}", "is unknown", f"Use one of {', '.join(FORMATS)}.")
+
+
+def kind_of(path: Path) -> str:
+    """Format that the suffix of a file names.
+
+    Raises
+    ------
+    QueryError
+        If it names none.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS[1:]:
+        known = ", ".join(f".{name}" for name in FORMATS[1:])
+        raise QueryError(str(path), "has no suffix that names a format", f"Use one of {known}.")
+    return kind
+
+
+def rows_of(frame: pl.DataFrame) -> str:
+    """Number of rows, in words."""
+    return f"{frame.height} row" + ("" if frame.height == 1 else "s")
 
 
 def write_frame(frame: pl.DataFrame, kind: str, path: Path) -> None:
@@ -51,6 +77,8 @@ def write_frame(frame: pl.DataFrame, kind: str, path: Path) -> None:
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         content = buffer.getvalue()
+    elif kind == "xlsx":
+        content = _workbook(frame)
     else:
         content = as_text(frame, kind).encode()
 
@@ -60,19 +88,34 @@ def write_frame(frame: pl.DataFrame, kind: str, path: Path) -> None:
     write_atomically(path, write)
 
 
-def _table(frame: pl.DataFrame) -> str:
+def _workbook(frame: pl.DataFrame) -> bytes:
+    """One sheet; equal frames give equal bytes. Texts are written as texts, never as formulas or links."""
+    import xlsxwriter
+
+    if frame.height >= _EXCEL_ROWS or frame.width > _EXCEL_COLUMNS:
+        problem = f"has {frame.height} rows and {frame.width} columns, more than a sheet of Excel holds"
+        raise QueryError("result", problem, "Write it as .parquet or .csv.")
+    buffer = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
+    with xlsxwriter.Workbook(buffer, options) as workbook:
+        workbook.set_properties({"created": datetime(2000, 1, 1)})
+        _flat(frame).write_excel(workbook, worksheet="result")
+    return buffer.getvalue()
+
+
+def _table(frame: pl.DataFrame, shown: int, letters: int) -> str:
     with pl.Config(
-        tbl_rows=100,
+        tbl_rows=shown,
         tbl_cols=-1,
         tbl_width_chars=200,
-        fmt_str_lengths=80,
+        fmt_str_lengths=letters,
         fmt_table_cell_list_len=3,
         tbl_hide_column_data_types=True,
         tbl_hide_dataframe_shape=True,
     ):
         text = f"{frame}\n"
-    rows = f"{frame.height} row" + ("" if frame.height == 1 else "s")
-    return text + (f"{rows}, the first and last 50 shown\n" if frame.height > 100 else f"{rows}\n")
+    rows = rows_of(frame)
+    return text + (f"{rows}, the first and last {shown // 2} shown\n" if frame.height > shown else f"{rows}\n")
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

@@ -15,11 +15,14 @@ class Finding:
         What is wrong with it, without a final full stop.
     remedy : str
         What to do, as a sentence.
+    level : str
+        ``damage``, or ``warning``: sound but odd.
     """
 
     entity: str
     problem: str
     remedy: str
+    level: str = "damage"
 
     def __str__(self) -> str:
         return f"{self.entity}: {self.problem}. {self.remedy}"

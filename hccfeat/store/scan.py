@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from hccfeat.errors import StoreError
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import asking
+from hccfeat.store.patches import PatchFile
 
 COLUMNS = ("image_id", "x", "y", "vector")
 _BATCH_ROWS = 16_384
@@ -42,19 +42,8 @@ def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None 
     StoreError
         If the feature set is unknown; while collecting, if a shard is missing or cannot be read.
     """
-    rows = query(study, "SELECT dim FROM feature_set WHERE feature_set = ?", [feature_set])
-    if rows.is_empty():
-        known = query(study, "SELECT feature_set FROM feature_set ORDER BY feature_set")["feature_set"]
-        remedy = f"Known feature sets: {', '.join(known) or 'none yet'}."
-        raise StoreError(f"feature set {feature_set}", "does not exist", remedy)
-    shards = query(
-        study,
-        "SELECT image_id, path FROM shard WHERE feature_set = ? AND patches > 0 ORDER BY image_id",
-        [feature_set],
-    )
-    if image_ids is not None:
-        shards = shards.filter(pl.col("image_id").is_in(list(image_ids)))
-    schema = _schema(int(rows["dim"][0]))
+    dim, shards = patch_shards(study, feature_set, image_ids)
+    schema = _schema(dim)
 
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
@@ -63,6 +52,36 @@ def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None 
         return _frames(study, shards, schema, wanted, predicate, n_rows, batch_size or _BATCH_ROWS)
 
     return register_io_source(source, schema=schema, validate_schema=True, is_pure=True)
+
+
+def patch_shards(study: Path, feature_set: str, image_ids: Sequence[str] | None = None) -> tuple[int, pl.DataFrame]:
+    """Length of the vectors of a feature set, and its shards with patches.
+
+    Returns
+    -------
+    dim : int
+        Length of a vector.
+    shards : polars.DataFrame
+        ``image_id`` and ``path`` (relative to the study), by image.
+
+    Raises
+    ------
+    StoreError
+        If the feature set is unknown.
+    """
+    with asking(study) as ask:
+        dims = ask("SELECT dim FROM feature_set WHERE feature_set = ?", [feature_set])["dim"]
+        if dims.is_empty():
+            known = ask("SELECT feature_set FROM feature_set ORDER BY feature_set")["feature_set"]
+            remedy = f"Known feature sets: {', '.join(known) or 'none yet'}."
+            raise StoreError(f"feature set {feature_set}", "does not exist", remedy)
+        shards = ask(
+            "SELECT image_id, path FROM shard WHERE feature_set = ? AND patches > 0 ORDER BY image_id",
+            [feature_set],
+        )
+    if image_ids is not None:
+        shards = shards.filter(pl.col("image_id").is_in(list(image_ids)))
+    return int(dims[0]), shards
 
 
 def no_patches(dim: int) -> pl.LazyFrame:
@@ -129,37 +148,18 @@ def conjuncts(predicate: pl.Expr) -> list[pl.Expr]:
 def _read(
     path: Path, image_id: str, schema: dict[str, pl.DataType], needed: set[str], on_place: list[pl.Expr]
 ) -> pl.DataFrame:
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            n = len(file["coords"])
-            columns: dict[str, pl.Series] = {}
-            if needed & {"x", "y"}:
-                coords = file["coords"][()]
-                columns = {
-                    "x": pl.Series(coords[:, 0], dtype=pl.Int64),
-                    "y": pl.Series(coords[:, 1], dtype=pl.Int64),
-                }
-            names = pl.repeat(image_id, n, dtype=pl.String, eager=True)
-            frame = pl.DataFrame({"image_id": names, **columns})
-            if on_place and columns:
-                keep = frame.select(pl.all_horizontal(on_place).fill_null(value=False).alias("keep"))["keep"]
-                chosen = np.flatnonzero(keep.to_numpy())
-            else:
-                chosen = np.arange(n)
-            if len(chosen) < n:
-                frame = frame[chosen]
-            if "vector" in needed:
-                vectors = _vectors(file["features"], chosen, n)
-                frame = frame.with_columns(pl.Series("vector", vectors, dtype=schema["vector"]))
-            return frame
-    except (OSError, KeyError, RuntimeError) as error:
-        problem = f"cannot be read ({error})"
-        raise StoreError(str(path), problem, "Run `hccfeat verify`, then `hccfeat extract`.") from error
-
-
-def _vectors(features: "h5py.Dataset", chosen: np.ndarray, n: int) -> np.ndarray:
-    if len(chosen) == n:
-        return features[()]
-    if len(chosen) == 0:
-        return np.empty((0, features.shape[1]), dtype=np.float32)
-    return features[chosen]
+    """Rows of one shard that fulfil the conditions on image and place: coordinates first, then their vectors."""
+    with PatchFile(path) as file:
+        columns = {"image_id": pl.repeat(image_id, file.rows, dtype=pl.String, eager=True)}
+        chosen = None
+        if needed & {"x", "y"}:
+            coords = file.coords()
+            columns |= {name: pl.Series(coords[:, place]) for place, name in enumerate(("x", "y"))}
+        frame = pl.DataFrame(columns)
+        if on_place and len(columns) > 1:
+            keep = frame.select(pl.all_horizontal(on_place).fill_null(value=False).alias("keep"))["keep"]
+            chosen = np.flatnonzero(keep.to_numpy())
+            frame = frame if len(chosen) == file.rows else frame[chosen]
+        if "vector" in needed:
+            frame = frame.with_columns(pl.Series("vector", file.vectors(chosen), dtype=schema["vector"]))
+        return frame

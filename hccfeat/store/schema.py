@@ -29,10 +29,11 @@ KEYS: dict[str, tuple[str, ...]] = {
     "run": ("run_id",),
     "prediction": ("run_id", "endpoint", "cohort", "split", "model", "patient_id"),
     "model_file": ("model",),
+    "frozen": ("name",),
 }
 """Columns that identify a row; a second row with the same values is refused."""
 
-RECORD_TABLES = frozenset({*KEYS, "rejected_row", "metric", "hazard_ratio"})
+RECORD_TABLES = frozenset({*KEYS, "rejected_row", "metric", "hazard_ratio", "removal"})
 """Tables that records may fill; the others follow from shards and records."""
 
 COLUMN_TYPES = ("DOUBLE", "BOOLEAN", "BIGINT", "VARCHAR")
@@ -55,6 +56,9 @@ OUTCOMES = ("recurrence", "os", "dss", "dfi", "pfi")
 PLACEHOLDER_DIMS = {"pps": 128, "mri": 1024}
 """Feature sets that queries may name before they exist, with the papers' lengths of their vectors."""
 
+_UNDESCRIBED = "clinical variable that data_catalog/variables.toml does not describe"
+_NOT_RECORDED = "not in the tables of this study: NULL"
+_READS = re.compile(r'\b(?:FROM|JOIN) \(*"?(\w+)"?')
 _COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -68,11 +72,10 @@ def schema_digest() -> str:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the empty tables and views of a new catalog."""
+    """Make the empty tables of a new catalog; :func:`refresh_views` makes its views."""
     for path in sorted((resource_folder("sql") / "schema").glob("[0-9]*.sql")):
         connection.execute(path.read_text(encoding="utf-8"))
     connection.execute("INSERT INTO catalog_fact VALUES ('schema', ?)", [schema_digest()])
-    refresh_views(connection)
 
 
 def create_vector_tables(connection: duckdb.DuckDBPyConnection, feature_set: str, dim: int) -> None:
@@ -96,7 +99,7 @@ def create_vector_tables(connection: duckdb.DuckDBPyConnection, feature_set: str
 def add_clinical_columns(
     connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], descriptions: Mapping[str, str] | None = None
 ) -> bool:
-    """Give table ``clinical`` the columns that it lacks; return whether there were any.
+    """Give table ``clinical`` the columns and descriptions that it lacks; return whether there were any.
 
     Raises
     ------
@@ -104,7 +107,8 @@ def add_clinical_columns(
         If a name or type is not usable, or the column is there with another type.
     """
     present = table_columns(connection, "clinical")
-    added = False
+    comments = column_comments(connection).get("clinical", {})
+    changed = False
     for name, kind in columns.items():
         if not _COLUMN_NAME.fullmatch(name) or name in ("patient_id", "cohort") or kind not in COLUMN_TYPES:
             remedy = f"Use lower-case letters, digits and _, and one of {', '.join(COLUMN_TYPES)}."
@@ -114,11 +118,12 @@ def add_clinical_columns(
             raise StoreError(f"clinical column {name}", f"is {present[name]} already, not {kind}", remedy)
         if name not in present:
             connection.execute(f'ALTER TABLE clinical ADD COLUMN "{name}" {kind}')
-            added = True
-        if descriptions and name in descriptions:
-            text = descriptions[name].replace("'", "''")
-            connection.execute(f"COMMENT ON COLUMN clinical.\"{name}\" IS '{text}'")
-    return added
+            changed = True
+        text = (descriptions or {}).get(name) or comments.get(name) or _UNDESCRIBED
+        if text != comments.get(name):
+            _comment(connection, "clinical", name, text)
+            changed = True
+    return changed
 
 
 def refresh_views(connection: duckdb.DuckDBPyConnection) -> None:
@@ -132,6 +137,42 @@ def refresh_views(connection: duckdb.DuckDBPyConnection) -> None:
                 connection.execute(Template(text).substitute(values))
         else:
             connection.execute(Template(text).safe_substitute(columns=_clinical_columns(tables["clinical"])))
+    _describe_views(connection)
+
+
+def column_comments(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
+    """Comment of every column of every table and view of the catalog, in column order."""
+    found: dict[str, dict[str, str | None]] = {}
+    rows = connection.execute(
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND NOT internal ORDER BY table_name, column_index"
+    ).fetchall()
+    for table, column, comment in rows:
+        found.setdefault(table, {})[column] = comment
+    return found
+
+
+def _describe_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give every column of a view that has no comment the one of that name in what the view reads."""
+    comments = column_comments(connection)
+    views = connection.execute(
+        "SELECT view_name, sql FROM duckdb_views() WHERE database_name = current_database() AND NOT internal"
+    ).fetchall()
+    reads = {name: [word for word in _READS.findall(sql) if word in comments] for name, sql in views}
+
+    def inherited(name: str, column: str) -> str | None:
+        own = comments[name].get(column)
+        return own or next((text for source in reads.get(name, []) if (text := inherited(source, column))), None)
+
+    for name, _ in views:
+        for column, comment in comments[name].items():
+            if comment is None:
+                _comment(connection, name, column, inherited(name, column) or _NOT_RECORDED)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: str, column: str, text: str) -> None:
+    quoted = text.replace("'", "''")
+    connection.execute(f'COMMENT ON COLUMN "{table}"."{column}" IS \'{quoted}\'')
 
 
 def table_columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The analyst's SQL session: one SELECT at a time, read-only, with no way to files, network or settings."""
 
-import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -9,30 +8,29 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
-from hccfeat.errors import QueryError, StoreError
-from hccfeat.resources import resource_folder
+from hccfeat.errors import QueryError
 from hccfeat.store.catalog import open_catalog
+from hccfeat.store.limits import usual_memory
 from hccfeat.store.names import safe_name
 from hccfeat.store.scan import no_patches, scan_patches
 from hccfeat.store.schema import PLACEHOLDER_DIMS
+from hccfeat.store.statements import READS_ONLY, friendly, reading_statement
 
-_READS_ONLY = (
-    "The session is read-only: use SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN."
-)
-_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LOCKS = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
     "SET python_enable_replacements = false",
+    "SET max_temp_directory_size = '16GiB'",
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
+_BATCH_ROWS = 65_536
 
 
-def run_sql(study: Path, sql: str, *, timeout_s: float | None = None) -> pl.DataFrame:
+def run_sql(study: Path, sql: str, *, timeout_s: float | None = None, memory: int | None = None) -> pl.DataFrame:
     """Run one read-only statement on the published catalog.
 
     Tables, views and ``patch_<feature set>`` (image_id, x, y, vector) are there; files, the network,
@@ -43,9 +41,11 @@ def run_sql(study: Path, sql: str, *, timeout_s: float | None = None) -> pl.Data
     study : Path
         Study folder.
     sql : str
-        One statement.
+        One statement, or the name of a worked query.
     timeout_s : float, optional
         Stop the query after this many seconds.
+    memory : int, optional
+        Bytes that the query may take; what is more goes to a temporary folder. The result may have half as many.
 
     Returns
     -------
@@ -55,72 +55,59 @@ def run_sql(study: Path, sql: str, *, timeout_s: float | None = None) -> pl.Data
     Raises
     ------
     QueryError
-        If the statement is refused, fails or runs out of time; the message says what to do.
+        If the statement is refused, fails, or runs out of time or memory; the message says what to do.
     StoreError
         If there is no catalog.
     """
-    statement = _one_reading_statement(sql)
-    with _session(study, statement) as connection, _time_limit(connection, timeout_s) as expired:
+    statement = reading_statement(sql)
+    limit = memory or usual_memory()
+    with _session(study, statement, limit) as connection, _time_limit(connection, timeout_s) as expired:
         try:
-            relation = connection.sql(statement)
-            if relation is None:
-                raise QueryError("query", "gives no rows", _READS_ONLY)
-            return relation.pl()
-        except (duckdb.Error, pl.exceptions.PolarsError, RuntimeError) as error:
+            return _collect(connection, statement, limit // 2)
+        except (duckdb.Error, pl.exceptions.PolarsError, pa.ArrowException, MemoryError, RuntimeError) as error:
             if expired.is_set():
                 problem = f"took longer than {timeout_s:g} seconds and was stopped"
                 raise QueryError("query", problem, "Narrow it, or allow more time with --timeout.") from error
-            raise _friendly(error) from error
+            raise friendly(error) from error
 
 
-def named_query(name: str) -> str:
-    """Text of a worked query of ``sql/queries/``.
+def _collect(connection: duckdb.DuckDBPyConnection, statement: str, limit: int) -> pl.DataFrame:
+    """Read the result in batches, so that one that is too large is noticed before it fills the memory."""
+    relation = connection.sql(statement)
+    if relation is None:
+        raise QueryError("query", "gives no rows", READS_ONLY)
+    reader = relation.to_arrow_reader(_BATCH_ROWS)
+    batches, size = [], 0
+    for batch in reader:
+        batches.append(batch)
+        size += batch.nbytes
+        if size > limit:
+            problem = f"gives a result of more than {limit / (1 << 30):g} GiB"
+            raise QueryError("query", problem, "Add a LIMIT, select fewer columns, or allow more with --memory.")
+    table = pa.Table.from_batches(batches, schema=reader.schema)
+    return pl.DataFrame(table.rename_columns(_distinct(table.column_names)))
 
-    Raises
-    ------
-    QueryError
-        If there is none of that name.
-    """
-    known = named_queries()
-    key = name.strip().replace("-", "_")
-    if key not in known:
-        raise QueryError(f"worked query {name!r}", "does not exist", f"Worked queries: {', '.join(known)}.")
-    return (resource_folder("sql") / "queries" / f"{key}.sql").read_text(encoding="utf-8")
 
-
-def named_queries() -> dict[str, str]:
-    """Names of the worked queries, each with the question it answers (its first comment line)."""
-    found = {}
-    for path in sorted((resource_folder("sql") / "queries").glob("*.sql")):
-        found[path.stem] = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("--").strip()
+def _distinct(names: list[str]) -> list[str]:
+    """Column names of a join, which may come twice: the second ``cohort`` becomes ``cohort_1``."""
+    found: list[str] = []
+    for name in names:
+        number, free = 0, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
     return found
 
 
-def _one_reading_statement(sql: str) -> str:
-    try:
-        statements = duckdb.extract_statements(sql)
-    except duckdb.Error as error:
-        raise _friendly(error) from error
-    if len(statements) != 1:
-        problem = "is empty" if not statements else f"holds {len(statements)} statements"
-        raise QueryError("query", problem, "Give exactly one statement.")
-    statement = statements[0]
-    kind = statement.type.name
-    if kind == "EXPLAIN":
-        inner = _EXPLAIN.sub("", _COMMENT.sub(" ", sql), count=1)
-        kind = duckdb.extract_statements(inner)[0].type.name if inner.strip() else kind
-    if kind not in ("SELECT", "MULTI") or (kind == "MULTI" and not re.search(r"\bpivot", sql, re.IGNORECASE)):
-        raise QueryError("query", f"is a statement of type {kind}, which is not allowed", _READS_ONLY)
-    return sql
-
-
 @contextmanager
-def _session(study: Path, statement: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _session(study: Path, statement: str, memory: int) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = open_catalog(study)
     with tempfile.TemporaryDirectory(prefix="hccfeat-sql-") as spill:
         try:
             _register_patches(connection, study, statement)
             connection.execute(f"SET temp_directory = '{spill}'")
+            connection.execute(f"SET memory_limit = '{memory // 1024}KiB'")
             for lock in _LOCKS:
                 connection.execute(lock)
             yield connection
@@ -161,31 +148,3 @@ def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float | None) ->
     finally:
         timer.cancel()
         timer.join()
-
-
-def _friendly(error: Exception) -> QueryError:
-    text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    problem = re.sub(r"^[A-Za-z ]+ Error: ", "", lines[0]) if lines else type(error).__name__
-    near = next((line for line in lines[1:] if line.lower().startswith(("did you mean", "candidate"))), "")
-    if near:
-        problem = f"{problem.rstrip('.!')} ({near.rstrip('.')})"
-    if isinstance(error, duckdb.PermissionException):
-        problem = "reaches outside the catalog: files, network and extensions are closed to it"
-        return QueryError("query", problem, _READS_ONLY)
-    remedies: list[tuple[type[Exception], str]] = [
-        (duckdb.ParserException, "Check the spelling near that word."),
-        (duckdb.CatalogException, "See the tables with SHOW TABLES."),
-        (duckdb.BinderException, "See the columns of a table with DESCRIBE <table>."),
-        (duckdb.ConversionException, "Cast with TRY_CAST, which gives NULL where it cannot."),
-        (duckdb.OutOfMemoryException, "Select fewer columns or rows; leave vectors out where you can."),
-    ]
-    remedy = next((advice for kind, advice in remedies if isinstance(error, kind)), "Correct the statement.")
-    if "cannot be read" in text and ".h5" in text:
-        return QueryError(
-            "query", "needs a shard that cannot be read", "Run `hccfeat verify`, then `hccfeat extract`."
-        )
-    return QueryError("query", problem.rstrip(".!"), remedy)
-
-
-__all__ = ["QueryError", "StoreError", "named_queries", "named_query", "run_sql"]

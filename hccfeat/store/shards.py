@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hccfeat.errors import StoreError
+from hccfeat.errors import MisplacedShardError, StoreError
 from hccfeat.files import sha256_of, write_atomically
 from hccfeat.store.names import image_id_of, shard_path
 from hccfeat.store.shard_types import (
@@ -23,15 +23,15 @@ from hccfeat.store.shard_types import (
     plain_attribute,
     plain_attributes,
 )
+from hccfeat.store.trident import MISSING, place_attributes
 
-__all__ = ["Shard", "ShardInfo", "check_shard", "content_digest", "read_shard", "shard_path", "write_shard"]
+__all__ = [
+    "Shard", "ShardInfo", "check_shard", "content_digest", "open_shard", "present_shard", "read_shard",
+    "shard_info", "shard_path", "write_shard",
+]  # fmt: skip
 
 ENCODING_VERSION = "1.0.0"
 CHUNK_ROWS = 1024
-COORDS_ATTRIBUTES = (
-    "patch_size", "patch_size_level0", "level0_magnification", "target_magnification", "overlap",
-    "level0_width", "level0_height",
-)  # fmt: skip
 
 
 def write_shard(study: Path, shard: Shard) -> ShardInfo:
@@ -68,7 +68,7 @@ def write_shard(study: Path, shard: Shard) -> ShardInfo:
             pass  # damaged: replaced below
         else:
             if standing.feature_set_sha256 == shard.feature_set_sha256:
-                return _info(path, standing, content_digest(standing))
+                return shard_info(path, standing, content_digest(standing))
     digest = content_digest(shard)
 
     def write(temporary: Path) -> None:
@@ -76,7 +76,7 @@ def write_shard(study: Path, shard: Shard) -> ShardInfo:
         _read_file(temporary, shard.image_id)
 
     write_atomically(path, write)
-    return _info(path, shard, digest)
+    return shard_info(path, shard, digest)
 
 
 def read_shard(path: Path) -> Shard:
@@ -87,11 +87,21 @@ def read_shard(path: Path) -> Shard:
     StoreError
         If it is missing, damaged, of a newer format, or lies at another image's place.
     """
-    shard = _read_file(path, str(path))
+    return open_shard(path)[0]
+
+
+def open_shard(path: Path) -> tuple[Shard, str]:
+    """Load and check a shard like :func:`read_shard`; return its content digest too.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read_shard`; a :class:`hccfeat.errors.MisplacedShardError` if all but its place is right.
+    """
+    shard, digest = _read_file(path, str(path))
     if (path.parents[1].name, image_id_of(path)) != (shard.feature_set, shard.image_id):
-        problem = f"holds the vectors of {shard.image_id} in {shard.feature_set}: files were swapped or renamed"
-        raise StoreError(str(path), problem, "Move it back, or delete it and run `hccfeat extract` again.")
-    return shard
+        raise MisplacedShardError(str(path), shard.feature_set, shard.image_id)
+    return shard, digest
 
 
 def check_shard(path: Path, expected: ShardInfo | None = None) -> ShardInfo:
@@ -109,13 +119,30 @@ def check_shard(path: Path, expected: ShardInfo | None = None) -> ShardInfo:
     StoreError
         If it is damaged, or is not the shard expected.
     """
-    shard = read_shard(path)
-    info = _info(path, shard, content_digest(shard))
+    info = shard_info(path, *open_shard(path))
     if expected is None:
         return info
     if (info.image_id, info.feature_set, info.digest) != (expected.image_id, expected.feature_set, expected.digest):
         raise StoreError(str(path), "is intact but not the shard that was committed", EXTRACT_AGAIN)
     return info
+
+
+def present_shard(study: Path, info: ShardInfo) -> ShardInfo:
+    """Facts of a published shard as it lies there now: another process may have put an equal one there since.
+
+    Raises
+    ------
+    StoreError
+        If it is gone, or not the shard described.
+    """
+    path = study / info.path
+    try:
+        facts = path.stat()
+        same = (facts.st_size, facts.st_mtime_ns) == (info.bytes, info.mtime_ns)
+        return info if same else check_shard(path, info)
+    except (OSError, StoreError) as error:
+        problem = "is missing or changed since it was written"
+        raise StoreError(str(path), problem, "Run `hccfeat extract` again.") from error
 
 
 def _file_image(shard: Shard, digest: str) -> bytes:
@@ -147,13 +174,12 @@ def _file_image(shard: Shard, digest: str) -> bytes:
             file.create_dataset(name, data=array, chunks=chunks, fletcher32=chunks is not None)
         stem = shard.image_id.partition("/")[2]
         file["features"].attrs.update({"name": stem, "encoder": shard.feature_set})
-        common = {"overlap": 0, **attributes}
-        file["coords"].attrs.update({"name": stem, **{k: common[k] for k in COORDS_ATTRIBUTES if k in common}})
+        file["coords"].attrs.update({"name": stem, "savetodir": MISSING, **place_attributes(attributes)})
         file.flush()
         return bytes(file.id.get_file_image())
 
 
-def _read_file(path: Path, entity: str) -> Shard:
+def _read_file(path: Path, entity: str) -> tuple[Shard, str]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             facts = {name: plain_attribute(value) for name, value in file.attrs.items()}
@@ -173,11 +199,12 @@ def _read_file(path: Path, entity: str) -> Shard:
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(entity, f"cannot be read ({error})", EXTRACT_AGAIN) from error
     check_arrays(shard)
-    if content_digest(shard) != facts["digest"]:
+    digest = content_digest(shard)
+    if digest != facts["digest"]:
         raise StoreError(entity, "the arrays do not match their digest", EXTRACT_AGAIN)
     if sha256_of(dict(shard.attributes)) != facts["attributes_sha256"]:
         raise StoreError(entity, "the attributes do not match their digest", EXTRACT_AGAIN)
-    return shard
+    return shard, digest
 
 
 def _check_encoding(facts: Mapping[str, Attribute], entity: str) -> None:
@@ -188,7 +215,8 @@ def _check_encoding(facts: Mapping[str, Attribute], entity: str) -> None:
         raise StoreError(entity, f"has shard format {version}, this hccfeat reads 1.x", "Update hccfeat.")
 
 
-def _info(path: Path, shard: Shard, digest: str) -> ShardInfo:
+def shard_info(path: Path, shard: Shard, digest: str) -> ShardInfo:
+    """Describe an intact shard as the catalog holds it."""
     facts = path.stat()
     vectors = shard.vectors.astype(np.float64)
     empty = np.zeros(vectors.shape[1], dtype=np.float32)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import asking
 
 QUERIES = {
     "Cohorts": """
@@ -30,6 +30,15 @@ QUERIES = {
         FROM image AS i LEFT JOIN volume AS v USING (image_id)
         WHERE i.modality = 'mri' AND i.status <> 'ok' GROUP BY ALL ORDER BY exam LIMIT 20
     """,
+    "Excluded images": """
+        SELECT feature_set, image_id,
+               CASE WHEN reason LIKE 'out of focus%' THEN 'out_of_focus'
+                    WHEN reason LIKE 'too coarse%' THEN 'too_coarse' ELSE 'no_tissue' END AS kind, reason
+        FROM shard WHERE status = 'excluded' ORDER BY feature_set, image_id LIMIT 20
+    """,
+    "Failures by kind": """
+        SELECT feature_set, kind, count(*) AS images FROM extraction_failure GROUP BY ALL ORDER BY ALL
+    """,
     "Failures": "SELECT feature_set, image_id, kind, message FROM extraction_failure ORDER BY ALL LIMIT 20",
     "Models": "SELECT model, feature_set FROM model_file ORDER BY model",
     "Newest runs": "SELECT run_id, started, seconds FROM run ORDER BY started DESC, run_id LIMIT 5",
@@ -38,4 +47,5 @@ QUERIES = {
 
 def status(study: Path) -> dict[str, list[dict[str, Any]]]:
     """Cohorts, feature sets, unusable images and exams, failures, models and the newest runs, by title."""
-    return {title: query(study, text).to_dicts() for title, text in QUERIES.items()}
+    with asking(study) as ask:
+        return {title: ask(text).to_dicts() for title, text in QUERIES.items()}

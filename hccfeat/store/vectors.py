@@ -11,21 +11,28 @@ from hccfeat.store.shards import ShardInfo
 
 
 def write_image_vectors(
-    connection: duckdb.DuckDBPyConnection, feature_set: str, shards: Sequence[ShardInfo]
+    connection: duckdb.DuckDBPyConnection, feature_set: str, shards: Sequence[ShardInfo], replaced: Sequence[str]
 ) -> None:
     """Write the image vectors of some shards, and the means of their patients.
 
-    Runs inside the caller's transaction. Shards without patches have no vector.
+    Runs inside the caller's transaction. Shards without patches have no vector. ``replaced`` are the images that
+    had a shard before.
     """
     table = image_table(feature_set)
-    ids = [info.image_id for info in shards]
-    affected = _patients(connection, table, ids)
-    connection.execute(f'DELETE FROM "{table}" WHERE image_id IN (SELECT unnest(?::VARCHAR[]))', [ids])
+    affected: set[str | None] = set()
+    if replaced:
+        affected.update(_patients(connection, table, replaced).values())
+        connection.execute(
+            f'DELETE FROM "{table}" WHERE image_id IN (SELECT unnest(?::VARCHAR[]))', [list(replaced)]
+        )
     shards = [info for info in shards if info.patches]
     if shards:
+        patients = _patients(connection, "image", [info.image_id for info in shards])
         incoming = pa.table(
             {
                 "image_id": [info.image_id for info in shards],
+                "patient_id": pa.array([patients.get(info.image_id) for info in shards], type=pa.string()),
+                "cohort": [info.image_id.partition("/")[0] for info in shards],
                 "patches": [info.patches for info in shards],
                 "mean": _fixed_size(np.stack([info.mean for info in shards])),
                 "sd": _fixed_size(np.stack([info.sd for info in shards])),
@@ -33,20 +40,19 @@ def write_image_vectors(
         )
         connection.register("incoming", incoming)
         connection.execute(
-            f"INSERT INTO \"{table}\" SELECT n.image_id, i.patient_id, split_part(n.image_id, '/', 1), n.patches, "
-            "n.mean, n.sd FROM incoming AS n LEFT JOIN image AS i ON i.image_id = n.image_id"
+            f'INSERT INTO "{table}" SELECT image_id, patient_id, cohort, patches, mean, sd FROM incoming'
         )
         connection.unregister("incoming")
-    _refresh_patients(connection, feature_set, affected | _patients(connection, table, ids))
+        affected.update(patients.values())
+    _refresh_patients(connection, feature_set, {patient for patient in affected if patient is not None})
 
 
-def _patients(connection: duckdb.DuckDBPyConnection, table: str, image_ids: Sequence[str]) -> set[str]:
+def _patients(connection: duckdb.DuckDBPyConnection, table: str, image_ids: Sequence[str]) -> dict[str, str | None]:
     rows = connection.execute(
-        f'SELECT DISTINCT patient_id FROM "{table}" WHERE patient_id IS NOT NULL '
-        "AND image_id IN (SELECT unnest(?::VARCHAR[]))",
+        f'SELECT image_id, patient_id FROM "{table}" WHERE image_id IN (SELECT unnest(?::VARCHAR[]))',
         [list(image_ids)],
     ).fetchall()
-    return {row[0] for row in rows}
+    return dict(rows)
 
 
 def _refresh_patients(connection: duckdb.DuckDBPyConnection, feature_set: str, patients: set[str]) -> None:

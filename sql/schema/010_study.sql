@@ -14,8 +14,14 @@ CREATE TABLE cohort (
     note          VARCHAR
 );
 COMMENT ON TABLE cohort IS 'One row per ingested cohort. Key: cohort';
+COMMENT ON COLUMN cohort.cohort IS 'name of the cohort, first part of every id';
+COMMENT ON COLUMN cohort.title IS 'what people call it';
 COMMENT ON COLUMN cohort.format IS 'plain, gdc or tcga-cdr';
 COMMENT ON COLUMN cohort.simulated IS 'true for data made by hccfeat simulate';
+COMMENT ON COLUMN cohort.source_file IS 'clinical table that was ingested';
+COMMENT ON COLUMN cohort.source_sha256 IS 'SHA-256 of that file';
+COMMENT ON COLUMN cohort.images IS 'slides and images found for it';
+COMMENT ON COLUMN cohort.note IS 'free text of its description file';
 
 CREATE TABLE patient (
     patient_id VARCHAR NOT NULL,
@@ -24,6 +30,7 @@ CREATE TABLE patient (
 );
 COMMENT ON TABLE patient IS 'One row per patient. Key: patient_id';
 COMMENT ON COLUMN patient.patient_id IS '<cohort>/<id in the clinical table>';
+COMMENT ON COLUMN patient.cohort IS 'cohort of the patient';
 COMMENT ON COLUMN patient.treatment IS 'adjuvant treatment: none or sorafenib; NULL = not recorded, treated like none';
 
 -- One further column per clinical variable is added by the ingest records (DOUBLE, BOOLEAN, BIGINT or VARCHAR).
@@ -31,6 +38,7 @@ CREATE TABLE clinical (
     patient_id VARCHAR NOT NULL
 );
 COMMENT ON TABLE clinical IS 'Clinical variables, one column each; missing is NULL, never NaN. Key: patient_id';
+COMMENT ON COLUMN clinical.patient_id IS 'the patient: a row of table patient';
 
 CREATE TABLE outcome (
     patient_id VARCHAR NOT NULL,
@@ -39,8 +47,10 @@ CREATE TABLE outcome (
     event      BOOLEAN NOT NULL
 );
 COMMENT ON TABLE outcome IS 'Survival outcomes, long. Key: patient_id, outcome';
+COMMENT ON COLUMN outcome.patient_id IS 'the patient: a row of table patient';
 COMMENT ON COLUMN outcome.outcome IS 'recurrence, os, dss, dfi or pfi';
 COMMENT ON COLUMN outcome.months IS 'time to event or censoring, months of 365.25 / 12 days';
+COMMENT ON COLUMN outcome.event IS 'true = it happened, false = censored then';
 
 CREATE TABLE image (
     image_id     VARCHAR NOT NULL,
@@ -61,12 +71,19 @@ CREATE TABLE image (
 );
 COMMENT ON TABLE image IS 'Slides, images and MRI exams that were found. Key: image_id';
 COMMENT ON COLUMN image.image_id IS '<cohort>/<file stem>; of an MRI exam <cohort>/<id in the clinical table>-mri';
+COMMENT ON COLUMN image.patient_id IS 'the patient: a row of table patient';
+COMMENT ON COLUMN image.cohort IS 'cohort of the image';
 COMMENT ON COLUMN image.path IS 'NULL for an MRI exam: table volume has its paths';
+COMMENT ON COLUMN image.bytes IS 'size of the file';
+COMMENT ON COLUMN image.mtime_ns IS 'modification time of the file, ns since 1970';
 COMMENT ON COLUMN image.quick_sha256 IS 'hash of size, first and last MiB of the file; of an exam, of its volumes'' hashes';
+COMMENT ON COLUMN image.reader IS 'library that opens the file';
 COMMENT ON COLUMN image.width IS 'pixels of level 0';
 COMMENT ON COLUMN image.height IS 'pixels of level 0';
 COMMENT ON COLUMN image.mpp IS 'micrometres per pixel of level 0';
+COMMENT ON COLUMN image.mpp_source IS 'where mpp comes from: the file, the manifest or the command';
 COMMENT ON COLUMN image.status IS 'ok, or the kind of failure; reason says more. An exam is ok if both of its phases are';
+COMMENT ON COLUMN image.reason IS 'what is wrong with the image and what to do; empty if it is ok';
 COMMENT ON COLUMN image.modality IS 'slide or mri; NULL in records of older versions means slide';
 
 CREATE TABLE volume (
@@ -131,6 +148,11 @@ CREATE TABLE rejected_row (
     reason      VARCHAR
 );
 COMMENT ON TABLE rejected_row IS 'Values and rows of the clinical tables that were refused, without the values';
+COMMENT ON COLUMN rejected_row.cohort IS 'cohort of the table';
+COMMENT ON COLUMN rejected_row.source_file IS 'clinical table';
+COMMENT ON COLUMN rejected_row.row_number IS 'row of that file';
+COMMENT ON COLUMN rejected_row.column_name IS 'column whose value was refused; empty = the whole row';
+COMMENT ON COLUMN rejected_row.reason IS 'why it was refused';
 
 CREATE TABLE attrition (
     cohort      VARCHAR NOT NULL,
@@ -141,6 +163,12 @@ CREATE TABLE attrition (
     reason      VARCHAR
 );
 COMMENT ON TABLE attrition IS 'How rows of a source became patients of the study. Key: cohort, step_number';
+COMMENT ON COLUMN attrition.cohort IS 'cohort of the table';
+COMMENT ON COLUMN attrition.step_number IS 'order of the steps';
+COMMENT ON COLUMN attrition.step IS 'what was done';
+COMMENT ON COLUMN attrition.n IS 'rows or patients left after the step';
+COMMENT ON COLUMN attrition.excluded IS 'rows or patients that the step took away';
+COMMENT ON COLUMN attrition.reason IS 'why';
 
 CREATE TABLE split (
     split      VARCHAR NOT NULL,
@@ -149,5 +177,7 @@ CREATE TABLE split (
     fold       BIGINT
 );
 COMMENT ON TABLE split IS 'Frozen patient-level splits. Key: split, patient_id';
+COMMENT ON COLUMN split.split IS 'name of the split';
+COMMENT ON COLUMN split.patient_id IS 'the patient: a row of table patient';
 COMMENT ON COLUMN split.role IS 'train or test';
 COMMENT ON COLUMN split.fold IS 'outer fold of a training patient, from 1; NULL for test patients';

@@ -9,7 +9,12 @@ CREATE TABLE run (
     settings JSON
 );
 COMMENT ON TABLE run IS 'Runs of extract, analyze and predict. Key: run_id';
+COMMENT ON COLUMN run.run_id IS 'name of the run, and of its folder under results/';
+COMMENT ON COLUMN run.command IS 'what was run';
 COMMENT ON COLUMN run.started IS 'UTC';
+COMMENT ON COLUMN run.seconds IS 'how long it took';
+COMMENT ON COLUMN run.versions IS 'of hccfeat and the libraries';
+COMMENT ON COLUMN run.settings IS 'options of the run and the study file';
 
 CREATE TABLE prediction (
     run_id     VARCHAR NOT NULL,
@@ -21,7 +26,13 @@ CREATE TABLE prediction (
     risk       DOUBLE
 );
 COMMENT ON TABLE prediction IS 'Risk of a patient by a model. Key: run_id, endpoint, split, model, patient_id';
+COMMENT ON COLUMN prediction.run_id IS 'a row of table run';
+COMMENT ON COLUMN prediction.endpoint IS 'what is predicted, such as 1y';
+COMMENT ON COLUMN prediction.cohort IS 'cohort of the patient';
 COMMENT ON COLUMN prediction.split IS 'apparent (patients seen in training), held_out, external or cross_validation';
+COMMENT ON COLUMN prediction.model IS 'name of the model';
+COMMENT ON COLUMN prediction.patient_id IS 'the patient: a row of table patient';
+COMMENT ON COLUMN prediction.risk IS 'higher = worse; probability of the event where the model gives one';
 
 CREATE TABLE metric (
     run_id   VARCHAR NOT NULL,
@@ -38,7 +49,18 @@ CREATE TABLE metric (
     method   VARCHAR
 );
 COMMENT ON TABLE metric IS 'One number of one model with its 95 % interval';
+COMMENT ON COLUMN metric.run_id IS 'a row of table run';
+COMMENT ON COLUMN metric.endpoint IS 'what is predicted, such as 1y';
+COMMENT ON COLUMN metric.cohort IS 'cohort of the patients judged';
 COMMENT ON COLUMN metric.split IS 'apparent (patients seen in training), held_out, external or cross_validation';
+COMMENT ON COLUMN metric.model IS 'name of the model';
+COMMENT ON COLUMN metric.metric IS 'what is measured, such as auroc';
+COMMENT ON COLUMN metric.estimate IS 'the number';
+COMMENT ON COLUMN metric.lower IS 'lower end of the 95 % interval';
+COMMENT ON COLUMN metric.upper IS 'upper end of the 95 % interval';
+COMMENT ON COLUMN metric.n IS 'patients';
+COMMENT ON COLUMN metric.events IS 'patients with the event';
+COMMENT ON COLUMN metric.method IS 'how number and interval are computed';
 
 CREATE TABLE hazard_ratio (
     run_id   VARCHAR NOT NULL,
@@ -55,7 +77,17 @@ CREATE TABLE hazard_ratio (
     ties     VARCHAR
 );
 COMMENT ON TABLE hazard_ratio IS 'Cox hazard ratios with 95 % intervals';
+COMMENT ON COLUMN hazard_ratio.run_id IS 'a row of table run';
+COMMENT ON COLUMN hazard_ratio.endpoint IS 'what is predicted';
+COMMENT ON COLUMN hazard_ratio.cohort IS 'cohort of the patients';
 COMMENT ON COLUMN hazard_ratio.kind IS 'univariable; univariable, apparent; risk group; risk per SD';
+COMMENT ON COLUMN hazard_ratio.term IS 'variable or group of the ratio';
+COMMENT ON COLUMN hazard_ratio.hr IS 'hazard ratio';
+COMMENT ON COLUMN hazard_ratio.lower IS 'lower end of the 95 % interval';
+COMMENT ON COLUMN hazard_ratio.upper IS 'upper end of the 95 % interval';
+COMMENT ON COLUMN hazard_ratio.p IS 'p value';
+COMMENT ON COLUMN hazard_ratio.n IS 'patients';
+COMMENT ON COLUMN hazard_ratio.events IS 'patients with the event';
 COMMENT ON COLUMN hazard_ratio.ties IS 'how tied event times are handled: efron';
 
 CREATE TABLE model_file (
@@ -65,3 +97,7 @@ CREATE TABLE model_file (
     sha256      VARCHAR
 );
 COMMENT ON TABLE model_file IS 'Trained weights under models/. Key: model';
+COMMENT ON COLUMN model_file.model IS 'name of the model, and of its folder under models/';
+COMMENT ON COLUMN model_file.feature_set IS 'feature set that it makes or reads';
+COMMENT ON COLUMN model_file.path IS 'relative to the study folder';
+COMMENT ON COLUMN model_file.sha256 IS 'SHA-256 of the file';

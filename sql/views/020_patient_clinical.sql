@@ -10,3 +10,4 @@ $columns
 FROM patient AS p
 LEFT JOIN clinical AS c ON c.patient_id = p.patient_id
 LEFT JOIN patient_outcome AS o ON o.patient_id = p.patient_id;
+COMMENT ON VIEW patient_clinical IS 'One row per patient: treatment, clinical variables and outcomes; missing is NULL';

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from hccfeat.errors import QueryError
-from hccfeat.store.export import as_text, write_frame
+from hccfeat.store.export import as_text, kind_of, write_frame
 
 FRAME = pl.DataFrame(
     {"name": ["ä", None], "n": [1, 2], "v": np.array([[1.5, 2], [3, 4]], dtype=np.float32), "l": [["x", "y"], []]}
@@ -47,5 +47,23 @@ def test_files(tmp_path: Path, kind: str) -> None:
 def test_what_cannot_be_printed() -> None:
     with pytest.raises(QueryError, match="--out"):
         as_text(FRAME, "parquet")
-    with pytest.raises(QueryError, match="table, csv, json, parquet"):
+    with pytest.raises(QueryError, match="--out"):
         as_text(FRAME, "xlsx")
+    with pytest.raises(QueryError, match="table, csv, json, parquet, xlsx"):
+        as_text(FRAME, "ods")
+    with pytest.raises(QueryError, match=r"\.csv, \.json, \.parquet, \.xlsx"):
+        kind_of(Path("result.txt"))
+    assert kind_of(Path("Result.XLSX")) == "xlsx"
+
+
+def test_excel(tmp_path: Path) -> None:
+    frame = FRAME.with_columns(pl.Series("text", ["=1+1", "https://example.org"]), pl.Series("x", [1.5, None]))
+    write_frame(frame, "xlsx", tmp_path / "a.xlsx")
+    write_frame(frame, "xlsx", tmp_path / "b.xlsx")
+    assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
+    found = pl.read_excel(tmp_path / "a.xlsx")
+    assert found["text"].to_list() == ["=1+1", "https://example.org"], "texts stay texts"
+    assert found["x"].to_list() == [1.5, None]
+    assert json.loads(found["v"][1]) == [3.0, 4.0]
+    with pytest.raises(QueryError, match="more than a sheet"):
+        write_frame(pl.DataFrame({"a": range(1_048_576)}), "xlsx", tmp_path / "c.xlsx")

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -65,3 +66,23 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     finally:
         os.close(write)
         os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(("host", "kind", "refused"), [("elsewhere", "nfs4", True), ("elsewhere", "ext4", False)])
+def test_a_lock_that_may_not_reach_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, kind: str, refused: bool
+) -> None:
+    monkeypatch.setattr("hccfeat.store.lock.file_system", lambda path: kind)
+    own = WriterLock(tmp_path)
+    own.acquire()
+    own.release(clean=False)
+    assert own.acquire() is False, "this machine's own dead writer is no obstacle"
+    own.release()
+    own.path.write_text(json.dumps({"pid": 12, "host": host, "since": "2026-01-02T03:04:05+00:00"}))
+    if refused:
+        with pytest.raises(StudyBusyError, match=r"process 12 on elsewhere .*nfs4.*delete .*writer\.lock"):
+            WriterLock(tmp_path).acquire()
+        own.path.unlink()
+    lock = WriterLock(tmp_path)
+    assert lock.acquire() is refused
+    lock.release()

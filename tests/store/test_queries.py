@@ -10,7 +10,8 @@ import pytest
 
 from hccfeat.store.catalog import rebuild, table_differences
 from hccfeat.store.committer import Committer
-from hccfeat.store.session import named_queries, named_query, run_sql
+from hccfeat.store.session import run_sql
+from hccfeat.store.statements import named_queries, named_query
 from hccfeat.store.verify import verify
 from tests.store.builder import add_mri, cohort_tables, publish_shards
 

@@ -1,13 +1,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import polars as pl
 import pytest
 
 from hccfeat.errors import StoreError
 from hccfeat.store import scan as scan_module
+from hccfeat.store.patches import PatchFile
 from hccfeat.store.scan import conjuncts, scan_patches
 from hccfeat.store.session import run_sql
 from hccfeat.store.shards import read_shard
@@ -18,18 +18,19 @@ from tests.store.builder import image_ids
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Which shards are opened, with the number of vectors read from each."""
     seen: list[tuple[str, int]] = []
-    read, vectors = scan_module._read, scan_module._vectors
+    read, vectors = scan_module._read, PatchFile.vectors
 
     def watched_read(path: Path, image_id: str, *rest: object) -> pl.DataFrame:
         seen.append((image_id, 0))
         return read(path, image_id, *rest)
 
-    def watched_vectors(features: h5py.Dataset, chosen: np.ndarray, n: int) -> np.ndarray:
-        seen[-1] = (seen[-1][0], len(chosen))
-        return vectors(features, chosen, n)
+    def watched_vectors(file: PatchFile, chosen: np.ndarray | None = None) -> np.ndarray:
+        found = vectors(file, chosen)
+        seen[-1] = (seen[-1][0], len(found))
+        return found
 
     monkeypatch.setattr(scan_module, "_read", watched_read)
-    monkeypatch.setattr(scan_module, "_vectors", watched_vectors)
+    monkeypatch.setattr(PatchFile, "vectors", watched_vectors)
     return seen
 
 

@@ -2,74 +2,49 @@ import threading
 import time
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
+from benchmarks.probe_table import PAGE, PROBES, all_answers, page, state_of
 from hccfeat.errors import QueryError, StoreError
 from hccfeat.store.committer import Committer
-from hccfeat.store.session import named_queries, named_query, run_sql
+from hccfeat.store.limits import memory_ceiling, usual_memory
+from hccfeat.store.session import run_sql
+from hccfeat.store.statements import named_queries, named_query
 from tests.store.builder import make_study
 
-REFUSED = {
-    "copy out": "COPY patient TO '{out}/x.csv'",
-    "copy query out": "COPY (SELECT 1) TO '{out}/x.parquet' (FORMAT parquet)",
-    "copy in": "COPY patient FROM '/etc/passwd'",
-    "export": "EXPORT DATABASE '{out}/dump'",
-    "import": "IMPORT DATABASE '{out}'",
-    "attach": "ATTACH '{out}/x.duckdb'",
-    "attach the private catalog": "ATTACH '{study}/.hccfeat/catalog.duckdb' AS p",
-    "detach": "DETACH catalog",
-    "use": "USE memory",
-    "read csv": "SELECT * FROM read_csv('/etc/passwd')",
-    "read text": "SELECT * FROM read_text('/etc/passwd')",
-    "read blob": "SELECT * FROM read_blob('{study}/hccfeat.toml')",
-    "file as table": "SELECT * FROM '/etc/passwd'",
-    "parquet": "SELECT * FROM read_parquet('{out}/*.parquet')",
-    "parquet metadata": "SELECT * FROM parquet_metadata('/etc/passwd')",
-    "json": "SELECT * FROM read_json('{study}/records/ingest/000001-internal.json')",
-    "sniff": "SELECT * FROM sniff_csv('/etc/passwd')",
-    "glob": "SELECT * FROM glob('/etc/*')",
-    "parent folder": "SELECT * FROM read_text('../../etc/passwd')",
-    "other database": "SELECT * FROM read_duckdb('{study}/catalog.duckdb')",
-    "http": "SELECT * FROM read_csv('https://example.org/x.csv')",
-    "install": "INSTALL httpfs",
-    "load": "LOAD httpfs",
-    "environment": "SELECT getenv('HOME')",
-    "secrets": "SELECT * FROM duckdb_secrets()",
-    "set": "SET enable_external_access = true",
-    "reset": "RESET lock_configuration",
-    "pragma": "PRAGMA enable_external_access",
-    "call": "CALL pragma_version()",
-    "create": "CREATE TABLE x AS SELECT 1",
-    "create temporary": "CREATE TEMP TABLE x AS SELECT 1",
-    "create macro": "CREATE MACRO f(a) AS a",
-    "insert": "INSERT INTO cohort (cohort) VALUES ('x')",
-    "update": "UPDATE clinical SET afp = 1",
-    "delete": "DELETE FROM patient",
-    "delete in a with": "WITH d AS (DELETE FROM patient RETURNING *) SELECT * FROM d",
-    "drop": "DROP TABLE patient",
-    "alter": "ALTER TABLE patient ADD COLUMN x INT",
-    "vacuum": "VACUUM",
-    "checkpoint": "CHECKPOINT",
-    "begin": "BEGIN",
-    "prepare": "PREPARE p AS SELECT 1",
-    "explain analyze copy": "EXPLAIN ANALYZE COPY patient TO '{out}/x.csv'",
-    "explain delete": "/* a */ EXPLAIN (ANALYZE) DELETE FROM patient",
-    "second statement": "SELECT 1; COPY patient TO '{out}/x.csv'",
-    "python variable": "SELECT * FROM local_frame",
-}
+NAMES = [name for group in PROBES.values() for name in group]
 
 
-@pytest.mark.parametrize("probe", REFUSED)
-def test_the_sandbox_refuses(read_study: Path, tmp_path: Path, probe: str) -> None:
-    local_frame = pl.DataFrame({"a": [1]})  # noqa: F841 (a Python variable that SQL must not see)
-    before = {path: path.stat().st_mtime_ns for path in read_study.rglob("*")}
-    with pytest.raises(QueryError) as caught:
-        run_sql(read_study, REFUSED[probe].format(out=tmp_path, study=read_study))
-    assert caught.value.remedy.endswith((".", ">."))
-    assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir()), "nothing may be written"
-    assert {path: path.stat().st_mtime_ns for path in read_study.rglob("*")} == before
+@pytest.fixture(scope="module")
+def answers(read_study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, QueryError | None]:
+    """What the session says to every probe; trying them writes and changes nothing."""
+    outside = tmp_path_factory.mktemp("outside")
+    before = state_of(read_study)
+    found = all_answers(read_study, outside)
+    assert not list(outside.iterdir()), "nothing may be written"
+    assert state_of(read_study) == before
+    return found
+
+
+def test_there_are_many_probes() -> None:
+    assert len(NAMES) == len(set(NAMES)) >= 70
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sandbox_refuses(answers: dict[str, QueryError | None], name: str) -> None:
+    answer = answers[name]
+    assert answer is not None, "let through"
+    assert answer.remedy.endswith((".", ">.", "()."))
+    assert "\n" not in str(answer)
+
+
+def test_the_page_shows_what_the_session_says(answers: dict[str, QueryError | None]) -> None:
+    written = PAGE.read_text(encoding="utf-8")
+    if f"DuckDB {duckdb.__version__}" not in written:
+        pytest.skip("docs/sql-safety.md was made with another DuckDB, whose messages may differ")
+    assert written == page(answers), "run python -m benchmarks.probe_table"
 
 
 ALLOWED = {
@@ -108,8 +83,9 @@ def test_the_sandbox_allows(read_study: Path, probe: str) -> None:
         ("", "is empty", "exactly one"),
         ("-- nothing", "is empty", "exactly one"),
         ("SELECT 1; SELECT 2", "2 statements", "exactly one"),
-        ("COPY patient TO 'x'", "type COPY", "read-only"),
-        ("SELECT * FROM read_text('/etc/passwd')", "outside the catalog", "read-only"),
+        ("COPY patient TO 'x'", "type COPY", "--out"),
+        ("DELETE FROM patient", "type DELETE", "read-only"),
+        ("SELECT * FROM read_text('/etc/passwd')", "outside the catalog", "Join other files"),
         ("SELECT a.patient_id, b.patient_id FROM patient a, patient b", "", ""),
     ],
 )
@@ -206,3 +182,21 @@ def test_many_sessions_leave_no_noise(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_ceiling_of_memory_is_lifted_again() -> None:
+    resource = pytest.importorskip("resource", reason="this platform has no limits of a process")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_ceiling(1 << 30):
+        limited = resource.getrlimit(resource.RLIMIT_DATA)
+        with pytest.raises(MemoryError):
+            bytearray(4 << 30)
+    assert limited[0] < before[0] or before[0] == resource.RLIM_INFINITY
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert 0 < usual_memory() <= 4 << 30
+
+
+def test_columns_of_a_join_keep_names_of_their_own(read_study: Path) -> None:
+    frame = run_sql(read_study, "SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a")
+    assert frame.columns == ["a", "a_1", "a_1_1", "a_2"]
+    assert frame.row(0) == (1, 2, 3, 4)

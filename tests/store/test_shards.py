@@ -91,8 +91,10 @@ def test_layout_is_the_one_that_trident_style_readers_expect(tmp_path: Path) -> 
         coords = dict(file["coords"].attrs)
         assert coords == {
             "name": "P1_1",
+            "savetodir": "None",
             "patch_size": 224,
             "patch_size_level0": 448,
+            "level0_magnification": 40,
             "overlap": 0,
             "level0_width": 4000,
             "level0_height": 3000,

@@ -5,20 +5,20 @@ import duckdb
 import pytest
 
 from hccfeat.errors import StoreError
-from hccfeat.store.catalog import rebuild
+from hccfeat.store.catalog import query, rebuild
 from hccfeat.store.committer import Committer
 from hccfeat.store.findings import Finding
 from hccfeat.store.names import catalog_path
 from hccfeat.store.shards import write_shard
 from hccfeat.store.verify import verify
-from tests.store.builder import shard
+from tests.store.builder import add_feature_set, image_ids, ingest, shard
 
 FIRST = "features/pps-1/internal/P000_1.h5"
 SECOND = "features/pps-1/internal/P000_2.h5"
 
 
 def only(study: Path) -> Finding:
-    findings = verify(study)
+    findings = verify(study, isolated=False)
     assert len(findings) == 1, findings
     return findings[0]
 
@@ -57,7 +57,7 @@ def test_swapped_shards(study: Path) -> None:
     (study / FIRST).rename(study / "aside")
     (study / SECOND).rename(study / FIRST)
     (study / "aside").rename(study / SECOND)
-    findings = verify(study)
+    findings = verify(study, isolated=False)
     assert [finding.entity for finding in findings] == [FIRST, SECOND]
     assert all("swapped" in finding.problem for finding in findings)
 
@@ -129,6 +129,19 @@ def test_rebuild_leaves_damaged_shards_out_and_says_so(study: Path) -> None:
     assert only(study).entity == FIRST
 
 
+def test_rebuild_keeps_the_last_catalog_that_shows_a_lost_record(study: Path) -> None:
+    path = next((study / "records" / "results").glob("*.json"))
+    path.unlink()
+    for _ in range(2):
+        findings: list[Finding] = []
+        rebuild(study, findings)
+        assert query(study, "SELECT count(*) FROM metric").item() == 0
+    assert findings == []
+    kept = duckdb.connect(str(study / "quarantine" / "catalog.1.duckdb"), read_only=True)
+    assert kept.execute("SELECT count(*) FROM metric").fetchone() == (2,)
+    kept.close()
+
+
 def test_rebuild_refuses_a_damaged_record_and_keeps_the_catalog(study: Path) -> None:
     path = next((study / "records" / "ingest").glob("*.json"))
     path.write_text("{}")
@@ -141,3 +154,15 @@ def test_rebuild_refuses_a_damaged_record_and_keeps_the_catalog(study: Path) -> 
 def test_a_study_without_catalog(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="hccfeat init"):
         verify(tmp_path)
+
+
+def test_shards_of_a_feature_set_that_only_a_record_knows_are_good(tmp_path: Path) -> None:
+    """A kill between the record and the readers' copy leaves a catalog that is older than both."""
+    with Committer(tmp_path) as committer:
+        ingest(committer)
+    older = catalog_path(tmp_path).read_bytes()
+    with Committer(tmp_path) as committer:
+        add_feature_set(committer)
+    write_shard(tmp_path, shard(image_ids()[0], 0))
+    catalog_path(tmp_path).write_bytes(older)
+    assert {finding.problem for finding in verify(tmp_path, isolated=False)} == {"is not in the catalog"}
