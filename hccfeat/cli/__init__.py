@@ -11,8 +11,8 @@ from hccfeat.cli.options import PARTIAL
 from hccfeat.errors import HccfeatError
 
 VERBS = (
-    "simulate", "init", "ingest", "extract", "predict", "analyze", "reproduce", "sql", "status", "verify",
-    "rebuild_catalog", "doctor", "demo", "evidence",
+    "simulate", "init", "ingest", "extract", "commit", "predict", "analyze", "reproduce", "sql", "status", "verify",
+    "import", "export", "rebuild_catalog", "gc", "diff", "freeze", "doctor", "demo", "evidence",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ def print_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     Console().print(table)
+
+
+def time_shares(seconds: Mapping[str, float]) -> str:
+    """Write the seconds of each kind of work, with its share; images side by side count each for itself."""
+    total = sum(seconds.values()) or 1.0
+    return ", ".join(f"{name} {value:.1f} s ({value / total:.0%})" for name, value in seconds.items())
 
 
 def headline_rows(headline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def simulate(
     ] = None,
 ) -> None:
     """Write a simulated hospital delivery: clinical tables, slides, MRI, and the truth in a folder of its own."""
-    from hccfeat.study import simulate as run
+    from hccfeat.simulation.command import simulate_with_changes
 
-    delivery = run(destination, preset=preset, seed=seed, changes=change or [])
+    delivery = simulate_with_changes(destination, preset=preset, seed=seed, changes=change or [])
     typer.echo(f"SIMULATED data in {destination}: {delivery}")

@@ -1,6 +1,7 @@
 """The study file and the feature-set recipes as typed, immutable models."""
 
 from hccfeat.config.files import Frozen, load_named, parse_toml, problems_of
+from hccfeat.config.imported_recipe import ExchangeFormat, ImportedRecipe
 from hccfeat.config.mri_recipe import (
     GRADES,
     PHASES,
@@ -44,7 +45,9 @@ __all__ = [
     "AugmentationRecipe",
     "CmdNetRecipe",
     "EncoderRecipe",
+    "ExchangeFormat",
     "Frozen",
+    "ImportedRecipe",
     "MriRecipe",
     "MriTrainingRecipe",
     "PatchRecipe",

@@ -64,10 +64,16 @@ class EncoderRecipe(Frozen):
     name: str = "cnn_sasm"
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     trunk_weights: str = Field("imagenet", description="none, imagenet (timm's hub) or a safetensors file")
+    # left out of every dump while it is the default, so that recipes from before it are the same recipes
+    trunk_precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto",
+        description="of embedding; auto is bf16 where the device has it and the trained encoder passes a check",
+        exclude_if=lambda value: value == "auto",
+    )
 
     def identity(self) -> dict[str, Any]:
         """Fields that decide the weights: a file of trunk weights counts by its content, not by its name."""
-        fields = self.model_dump(mode="json")
+        fields = self.model_dump(mode="json", exclude={"trunk_precision"})
         path = Path(self.trunk_weights)
         if self.trunk_weights not in {"none", "imagenet"} and path.is_file():
             fields["trunk_weights"] = sha256_of_file(path)
@@ -137,6 +143,11 @@ class Recipe(Frozen):
     encoder: EncoderRecipe = EncoderRecipe()
     training: TrainingRecipe = TrainingRecipe()
     prognostic: PrognosticRecipe = PrognosticRecipe()
+
+    def with_trunk_precision(self, precision: Literal["float32", "bf16"]) -> "Recipe":
+        """Return the recipe with the precision that its encoder embeds in."""
+        encoder = self.encoder.model_copy(update={"trunk_precision": precision})
+        return self.model_copy(update={"encoder": encoder})
 
     def preprocessing(self) -> dict[str, Any]:
         """Return the fields that decide which pixels reach the encoder."""

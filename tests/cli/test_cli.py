@@ -94,7 +94,7 @@ def test_sql_from_a_file_and_by_name(
     assert main(["sql", "--file", str(file), "--study", str(ingested_study), "--format", "csv"]) == 0
     assert capsys.readouterr().out.startswith("patients\n")
     assert main(["sql", "coverage_by_cohort", "--study", str(ingested_study)]) == 0
-    assert main(["sql", "--study", str(ingested_study)]) == 1
+    assert main(["sql", "patient", "--file", str(file), "--study", str(ingested_study)]) == 1
 
 
 def test_sql_writes_are_refused(ingested_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
