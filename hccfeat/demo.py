@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hccfeat.errors import InputError
-from hccfeat.study import init_study, simulate
+from hccfeat.simulation.command import simulate_with_changes
+from hccfeat.study import init_study
 
 PRESETS = {"tiny": "mri-tiny", "demo": "mri-reduced"}
 """Recipe of MRI exams for each preset; that of slides has the preset's name."""
@@ -53,7 +54,7 @@ def run_demo(destination: Path, *, preset: str = "demo", seed: int = 1) -> DemoR
         seconds[step], clock = now - clock, now
 
     hospital = destination / "hospital"
-    simulate(hospital, preset=preset, seed=seed, changes=[])
+    simulate_with_changes(hospital, preset=preset, seed=seed, changes=[])
     lap("simulate")
     study = init_study(destination / "study", name="demo", recipe=preset, mri_recipe=PRESETS[preset])
     for cohort in ("internal", "external"):

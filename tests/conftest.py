@@ -1,8 +1,11 @@
 """Fixtures shared by all tests."""
 
 import os
+import re
 import shutil
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,20 +17,28 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 
 
-PIPELINE_FIXTURES = frozenset({"tiny_hospital", "ingested_study", "extracted_study", "mri_study"})
+SHARED = {
+    "pipeline": re.compile(r"\b(tiny_hospital|ingested_study|extracted_study|mri_study)\b"),
+    "report pages": re.compile(r"\b(full|written): "),
+}
+"""Files that name one of these fixtures run in one process, which then makes the fixture once."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of the extracted study in one process, started first; the others go by file."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of a file stay together, and so do the files that share a fixture of the session."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    def group(item: pytest.Item) -> str:
-        shared = PIPELINE_FIXTURES & set(getattr(item, "fixturenames", ()))
-        return "pipeline" if shared else str(item.path)
+    @cache
+    def scope(file: str) -> str:
+        text = (config.rootpath / file).read_text(encoding="utf-8")
+        return next((name for name, fixtures in SHARED.items() if fixtures.search(text)), file)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) != "pipeline")
+    class ByFixture(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(nodeid.split("::", 1)[0])
+
+    return ByFixture(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,7 @@ def train(
     *,
     device: str,
     devices: int = 1,
+    nodes: int = 1,
     on_failure: Callable[[Source, HccfeatError], None],
 ) -> TrainedEncoder:
     """Prepare the training images and train; continues where a killed training stopped.
@@ -113,8 +114,8 @@ def train(
         How.
     device : str
         ``cpu`` or ``cuda``.
-    devices : int
-        GPUs that share every batch.
+    devices, nodes : int
+        GPUs of a machine, and machines, that share every batch.
     on_failure : callable
         Told of an image that cannot be read; the others go on.
 
@@ -145,4 +146,4 @@ def train(
         )
     work = study / ".hccfeat" / "training" / plan.sha256[:16]
     augment = augmentation(recipe.training.augmentation)
-    return train_encoder(images, recipe, augment=augment, work=work, device=device, devices=devices)
+    return train_encoder(images, recipe, augment=augment, work=work, device=device, devices=devices, nodes=nodes)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from hccfeat.config import MriRecipe, Recipe
+from hccfeat.config import ImportedRecipe, MriRecipe, Recipe
 from hccfeat.errors import InputError
 from hccfeat.files import sha256_of
 
@@ -15,11 +15,12 @@ MRI_TRAINING_VERSION = 1
 """The same for MRI exams."""
 
 AnyRecipe = Recipe | MriRecipe
+"""How a network of slides or of MRI exams is made."""
 
 EMBEDDING = "embedding"
 """What of a network is stored: what its head is given."""
 
-IMAGE_MODALITY = {"slides": "slide", "mri": "mri"}
+IMAGE_MODALITY = {"slides": "slide", "mri": "mri", "imported": "slide"}
 """Modality of a recipe -> of the images (and feature sets) in the catalog."""
 
 
@@ -38,7 +39,7 @@ class FeatureSet:
     sha256: str
     weights_sha256: str
     dim: int
-    recipe: AnyRecipe
+    recipe: AnyRecipe | ImportedRecipe
     output: str = EMBEDDING
 
     @property
@@ -53,10 +54,13 @@ class FeatureSet:
         Raises
         ------
         InputError
-            If it is one of MRI exams.
+            If it is one of MRI exams, or was imported.
         """
         if isinstance(self.recipe, Recipe):
             return self.recipe
+        if isinstance(self.recipe, ImportedRecipe):
+            problem = f"was imported ({self.recipe.format}): its network and its patches are not known here"
+            raise InputError(f"feature set {self.name}", problem, "Name one that `hccfeat extract` made.")
         raise InputError(f"feature set {self.name}", "is of MRI exams, not of slides", "Name one of slides.")
 
     @property
@@ -95,7 +99,10 @@ def feature_set_sha256(recipe: AnyRecipe, weights_sha256: str, dim: int, output:
     }
     if isinstance(recipe, MriRecipe):
         return sha256_of(facts | {"network": recipe.network.model_dump(mode="json"), "output": output})
-    return sha256_of(facts | {"encoder": recipe.encoder.model_dump(mode="json", exclude={"trunk_weights"})})
+    encoder = recipe.encoder.model_dump(mode="json", exclude={"trunk_weights", "trunk_precision"})
+    if recipe.encoder.trunk_precision == "bf16":  # float32 has the identity it had before there was a choice
+        facts["trunk_precision"] = "bf16"
+    return sha256_of(facts | {"encoder": encoder})
 
 
 def training_sha256(recipe: Recipe, images: list[dict[str, Any]], device_kind: str) -> str:
@@ -134,7 +141,7 @@ def feature_set_row(feature_set: FeatureSet, *, encoder: str, simulated: bool) -
         "version": feature_set.version,
         "sha256": feature_set.sha256,
         "encoder": encoder,
-        "weights_sha256": feature_set.weights_sha256,
+        "weights_sha256": feature_set.weights_sha256 or None,
         "dim": feature_set.dim,
         "dtype": "float32",
         "recipe": json.dumps(recipe.model_dump(mode="json"), sort_keys=True),
@@ -154,14 +161,20 @@ def feature_set_from_row(row: dict[str, Any]) -> FeatureSet:
         version=row["version"],
         fold=row["fold"],
         sha256=row["sha256"],
-        weights_sha256=row["weights_sha256"],
+        weights_sha256=row["weights_sha256"] or "",
         dim=row["dim"],
         recipe=recipe_from_json(row["recipe"]),
         output=row.get("output") or EMBEDDING,
     )
 
 
-def recipe_from_json(text: str) -> AnyRecipe:
-    """Recipe of either modality; one of slides does not name its own."""
+def recipe_from_json(text: str) -> AnyRecipe | ImportedRecipe:
+    """Recipe of either modality, or the origin of imported vectors; a recipe of slides does not name its own."""
     fields = json.loads(text)
-    return MriRecipe.model_validate(fields) if fields.get("modality") == "mri" else Recipe.model_validate(fields)
+    if fields.get("modality") == "imported":
+        return ImportedRecipe.model_validate(fields)
+    if fields.get("modality") == "mri":
+        return MriRecipe.model_validate(fields)
+    recipe = Recipe.model_validate(fields)
+    # a row from before there was a choice
+    return recipe.with_trunk_precision("float32") if recipe.encoder.trunk_precision == "auto" else recipe

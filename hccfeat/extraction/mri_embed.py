@@ -19,6 +19,7 @@ from hccfeat.extraction.volume_cache import load_prepared, prepared_paths
 from hccfeat.models.mri_base import MriNetwork
 from hccfeat.mri.preprocess import PreparedVolume
 from hccfeat.store.shards import Shard, write_shard
+from hccfeat.training.devices import resolve_device
 from hccfeat.training.mri_data import Exam
 from hccfeat.training.mri_predict import load_mri, predict_mri
 
@@ -74,7 +75,7 @@ def embed_exam(task: ExamTask) -> Outcome:
         with _LOADING:
             network = load_student(task.weights, task.weights_sha256)
         exam = Exam(source.exam_id, source.patient_id, None, tuple(volume.array for volume in volumes))
-        prediction = predict_mri(network, [exam], device=task.device)
+        prediction = predict_mri(network, [exam], device=resolve_device(task.device).type)
         vector = prediction.embedding if task.output == EMBEDDING else _stream(network, prediction.streams, task)
         embedded = time.perf_counter()
         with SHARD_LOCK:

@@ -13,7 +13,6 @@ from hccfeat.config import PHASES, MriRecipe
 from hccfeat.errors import ConfigError, HccfeatError, InputError
 from hccfeat.extraction import feature_sets, provenance
 from hccfeat.extraction.candidates import mri_candidates
-from hccfeat.extraction.executors import run_tasks
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.mri_embed import ExamTask, embed_exam
 from hccfeat.extraction.mri_training import MriTrainingPlan, plan_mri_training, train_cmd_net
@@ -115,25 +114,28 @@ class MriWork:
     def outcomes(self, feature_set: FeatureSet, image_ids: Sequence[str]) -> Iterator[Outcome]:
         """Prepare what is not prepared yet, now; then embed, each outcome as it comes."""
         session, recipe = self.session, feature_set.mri_recipe
+        chosen = [self.sources[image_id] for image_id in image_ids]
         failed: list[Outcome] = []
-        started = time.perf_counter()
-        prepared = prepare_exams(
-            session.study,
-            [self.sources[image_id] for image_id in image_ids],
-            recipe,
-            lambda source, error: failed.append(Outcome.failed(source.exam_id, error)),
-            workers=session.options.workers,
-        )
-        session.summary.seconds["prepare"] += time.perf_counter() - started
+        if session.options.scheduler is None:  # workers elsewhere prepare what they embed
+            started = time.perf_counter()
+            prepared = prepare_exams(
+                session.study,
+                chosen,
+                recipe,
+                lambda source, error: failed.append(Outcome.failed(source.exam_id, error)),
+                workers=session.options.workers,
+            )
+            chosen = [source for source, _ in prepared]
+            session.summary.seconds["prepare"] += time.perf_counter() - started
         weights = session.study / "models" / feature_set.name / "weights.safetensors"
         tasks = [
             ExamTask(
                 session.study, source, feature_set.name, feature_set.sha256, weights, feature_set.weights_sha256,
-                recipe, feature_set.output, session.device,
+                recipe, feature_set.output, session.worker_device,
             )
-            for source, _ in prepared
+            for source in chosen
         ]  # fmt: skip
-        return chain(failed, run_tasks(embed_exam, tasks, session.options.workers))
+        return chain(failed, session.run(embed_exam, tasks))
 
     def _further(self, main: FeatureSet, output: str) -> FeatureSet:
         study, committer = self.session.study, self.session.committer
@@ -155,7 +157,7 @@ class MriWork:
         )
         new = NewFeatureSet(
             base=base,
-            recipe=main.recipe,
+            recipe=main.mri_recipe,
             encoder=metadata["network"],
             network=network,
             dim=int(metadata["options"]["stream_dim"]),

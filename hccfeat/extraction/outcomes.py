@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Self
 
-from hccfeat.errors import EntityError, FailureKind
+from hccfeat.errors import EntityError, FailureKind, HccfeatError, is_out_of_memory
 from hccfeat.store.shards import ShardInfo
 
 SHARD_LOCK = threading.Lock()
@@ -33,14 +33,15 @@ class Outcome:
     @classmethod
     def failed(cls, image_id: str, error: BaseException) -> Self:
         """Outcome of a task that ended with an error."""
-        return cls(image_id, None, Failure(image_id, failure_kind(error), str(error)))
+        message = str(error) if isinstance(error, HccfeatError) else f"{image_id}: {type(error).__name__}: {error}"
+        return cls(image_id, None, Failure(image_id, failure_kind(error), message))
 
 
 def failure_kind(error: BaseException) -> FailureKind:
     """Type an exception as one of the failures that the catalog knows."""
     if isinstance(error, EntityError):
         return error.kind
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if is_out_of_memory(error):
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return FailureKind.DISK_FULL

@@ -48,7 +48,14 @@ def prepared_image(study: Path, source: "Source", recipe: Recipe, *, device: str
     path = _cache_path(study, source, recipe)
     if path.is_file():
         return _load(path)
-    image = prepare_image(Path(source.path), source.image_id, recipe, mpp=source.mpp_override, device=device)
+    image = prepare_image(
+        Path(source.path),
+        source.image_id,
+        recipe,
+        mpp=source.mpp_override,
+        device=device,
+        scratch=study / ".hccfeat",
+    )
     if keep:
         _save(path, image)
     return image

@@ -5,8 +5,8 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,10 @@ from hccfeat.files import write_text_atomically
 from hccfeat.models.weights import read_metadata, save_weights
 from hccfeat.store.committer import Committer
 from hccfeat.training.encoder import TrainedEncoder, load_encoder
+from hccfeat.training.precision import PrecisionCheck
+
+Check = Callable[[Recipe, nn.Module], PrecisionCheck]
+"""Compares a trained network of slides in two precisions."""
 
 PACKAGES = (
     "hccfeat", "torch", "torchvision", "timm", "lightning", "h5py", "duckdb", "polars", "numpy", "scikit-learn",
@@ -64,6 +68,9 @@ class NewFeatureSet:
         Facts that stay in the metadata of the weights file.
     teacher : nn.Module or None
         Published beside the network; nobody embeds with it.
+    check : callable or None
+        Whether a network of slides may embed with its trunk in bfloat16, asked where the recipe leaves it open;
+        None where the device has no bfloat16.
     """
 
     base: str
@@ -80,11 +87,14 @@ class NewFeatureSet:
     seen_elsewhere: frozenset[str] = frozenset()
     about: Mapping[str, Any] = field(default_factory=dict)
     teacher: tuple[nn.Module, Mapping[str, Any]] | None = None
+    check: Check | None = None
 
     def metadata(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Metadata of a weights file: the seen patients travel with it, hashed, for another study to respect."""
         seen = {hashed_id(patient) for patient in self.roles} | self.seen_elsewhere
-        own = {"recipe": self.recipe.model_dump(mode="json"), "simulated": self.simulated}
+        # in which precision somebody embeds with them is none of the weights'
+        recipe = self.recipe.model_dump(mode="json", exclude={"encoder": {"trunk_precision"}})
+        own = {"recipe": recipe, "simulated": self.simulated}
         return {**about, **own, "seen_patients": sorted(seen)}
 
 
@@ -94,14 +104,14 @@ def register(study: Path, committer: Committer, new: NewFeatureSet) -> FeatureSe
     name = f"{new.base}-{number}" if new.fold is None else f"{new.base}-{number}-fold{new.fold}"
     folder = study / "models" / name
     sha256 = save_weights(folder / "weights.safetensors", new.network, new.metadata(new.about))
-    identity = feature_set_sha256(new.recipe, sha256, new.dim, new.output)
-    known = feature_sets.by_identity(study, new.base, identity)
-    if known is not None:
-        shutil.rmtree(folder)
-        return known
-    feature_set = FeatureSet(
-        name, new.base, number, new.fold, identity, sha256, new.dim, new.recipe, output=new.output
-    )
+    for possible in _settled_recipes(new.recipe):
+        known = feature_sets.by_identity(study, new.base, feature_set_sha256(possible, sha256, new.dim, new.output))
+        if known is not None:
+            shutil.rmtree(folder)
+            return known
+    recipe, checked = _settled(new)
+    identity = feature_set_sha256(recipe, sha256, new.dim, new.output)
+    feature_set = FeatureSet(name, new.base, number, new.fold, identity, sha256, new.dim, recipe, output=new.output)
     files = [{"model": name, "feature_set": name, "path": f"models/{name}/weights.safetensors", "sha256": sha256}]
     if new.teacher is not None:
         teacher, about = new.teacher
@@ -110,9 +120,10 @@ def register(study: Path, committer: Committer, new: NewFeatureSet) -> FeatureSe
         files.append({"model": f"{name}-teacher", "feature_set": name, "path": path, "sha256": sha256})
     document = {
         "feature_set": name,
-        "recipe": new.recipe.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
         "weights_sha256": feature_set.weights_sha256,
         **new.facts,
+        **checked,
     }
     write_text_atomically(folder / "recipe.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
     committer.record(
@@ -131,6 +142,22 @@ def register(study: Path, committer: Committer, new: NewFeatureSet) -> FeatureSe
     return feature_set
 
 
+def _settled_recipes(recipe: AnyRecipe) -> list[AnyRecipe]:
+    """Recipes that a feature set of this one may have: its trunk's precision is open, or nothing is."""
+    if not isinstance(recipe, Recipe) or recipe.encoder.trunk_precision != "auto":
+        return [recipe]
+    return [recipe.with_trunk_precision("float32"), recipe.with_trunk_precision("bf16")]
+
+
+def _settled(new: NewFeatureSet) -> tuple[AnyRecipe, dict[str, Any]]:
+    """Settle the trunk's precision; also what ``recipe.json`` keeps about it."""
+    float32, *lower = _settled_recipes(new.recipe)
+    if not lower or new.check is None or not isinstance(new.recipe, Recipe):
+        return float32, {}
+    check = new.check(new.recipe, new.network)
+    return lower[0] if check.passed else float32, {"trunk_precision": check.facts()}
+
+
 def register_trained(
     study: Path,
     committer: Committer,
@@ -141,6 +168,7 @@ def register_trained(
     fold: int | None,
     *,
     simulated: bool,
+    check: Check | None,
 ) -> FeatureSet:
     """Publish trained weights of slides as a new feature set version.
 
@@ -161,15 +189,22 @@ def register_trained(
         "stopped_epoch": trained.stopped_epoch,
     }
     new = _of_slides(base, recipe, trained.weights, roles, facts, simulated=simulated, fold=fold)
-    return register(study, committer, new)
+    return register(study, committer, replace(new, check=check))
 
 
 def register_given_weights(
-    study: Path, committer: Committer, base: str, recipe: Recipe, weights: Path
+    study: Path,
+    committer: Committer,
+    base: str,
+    recipe: Recipe,
+    weights: Path,
+    *,
+    check: Check | None,
 ) -> FeatureSet:
     """Publish given weights of slides as a feature set.
 
-    A file that hccfeat wrote carries the recipe it was trained with, which then replaces ``recipe``.
+    A file that hccfeat wrote carries the recipe it was trained with, which then replaces ``recipe`` but for the
+    precision of the trunk.
     Patients of this study whose hashed ids stand in the file's metadata count as seen by the encoder.
 
     Raises
@@ -181,11 +216,14 @@ def register_given_weights(
     if metadata.get("kind") == "mri":
         raise ConfigError(str(weights), "holds a network of MRI exams", "Add --modality mri.")
     if "recipe" in metadata:
-        recipe = Recipe.model_validate(metadata["recipe"])
+        trained = Recipe.model_validate(metadata["recipe"])
+        encoder = trained.encoder.model_copy(update={"trunk_precision": recipe.encoder.trunk_precision})
+        recipe = trained.model_copy(update={"encoder": encoder})
     facts = {"given_weights": weights.name, "seen_patients_known": "seen_patients" in metadata}
     simulated = bool(metadata.get("simulated", False))
     roles = known_patients(committer, metadata)
-    return register(study, committer, _of_slides(base, recipe, weights, roles, facts, simulated=simulated))
+    new = _of_slides(base, recipe, weights, roles, facts, simulated=simulated)
+    return register(study, committer, replace(new, check=check))
 
 
 def _of_slides(

@@ -1,12 +1,13 @@
 """What one run of ``extract`` is asked for, works with and has done."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from hccfeat.config import StudyConfig
+from hccfeat.extraction.executors import Task, run_tasks
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.outcomes import Failure, Outcome
 from hccfeat.store.committer import Committer
@@ -14,7 +15,25 @@ from hccfeat.store.committer import Committer
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What the command line asks of ``extract``; ``also`` names further outputs of a network of MRI exams."""
+    """What the command line asks of ``extract``.
+
+    Attributes
+    ----------
+    devices, nodes : int
+        GPUs of a machine, and machines, that share the training of an encoder.
+    workers : int
+        Processes on this machine; 0 embeds in this one.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers embed instead.
+    part : (int, int), optional
+        Only the I-th of N parts, published but not committed.
+    embed : bool
+        False finds, trains or registers the network only.
+    timeout_per_image : float, optional
+        Seconds.
+    also : tuple of str
+        Further outputs of a network of MRI exams.
+    """
 
     base: str = "pps"
     cohorts: tuple[str, ...] = ()
@@ -22,7 +41,12 @@ class ExtractOptions:
     weights: Path | None = None
     device: str = "auto"
     devices: int = 1
+    nodes: int = 1
     workers: int = 0
+    scheduler: str | None = None
+    part: tuple[int, int] | None = None
+    embed: bool = True
+    timeout_per_image: float | None = None
     folds: int = 0
     dry_run: bool = False
     also: tuple[str, ...] = ()
@@ -40,6 +64,7 @@ class ExtractSummary:
     excluded: int = 0
     patches: int = 0
     failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     todo: int = 0
 
@@ -47,6 +72,17 @@ class ExtractSummary:
     def nothing_done(self) -> bool:
         """Whether everything asked for was there already."""
         return not (self.trained or self.embedded or self.failures or self.todo)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count the outcome of one image or exam."""
+        if outcome.shard is not None:
+            self.embedded += 1
+            self.patches += outcome.shard.patches
+            self.excluded += outcome.shard.attributes.get("status") == "excluded"
+        elif outcome.failure is not None:
+            self.failures.append(outcome.failure)
+        for share, seconds in outcome.seconds.items():
+            self.seconds[share] += seconds
 
 
 @dataclass(frozen=True)
@@ -59,6 +95,23 @@ class Session:
     device: str
     committer: Committer
     summary: ExtractSummary
+
+    @property
+    def worker_device(self) -> str:
+        """Device for whoever embeds; a worker elsewhere finds its own."""
+        return self.options.device if self.options.scheduler else self.device
+
+    def run(self, embed: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Run tasks where the options say; see :func:`hccfeat.extraction.executors.run_tasks`."""
+        options = self.options
+        return run_tasks(
+            embed,
+            tasks,
+            options.workers,
+            scheduler=options.scheduler,
+            share_gpus=self.device == "cuda",
+            timeout_s=options.timeout_per_image,
+        )
 
     def simulated(self) -> bool:
         """Whether the development cohort is simulated."""
@@ -82,3 +135,35 @@ class Work(Protocol):
 
     def outcomes(self, feature_set: FeatureSet, image_ids: Sequence[str]) -> Iterator[Outcome]:
         """Embed images or exams, each outcome as it comes."""
+
+
+def record_failures(
+    committer: Committer, feature_set: str, attempted: Collection[str], failures: Mapping[str, Failure]
+) -> None:
+    """Replace what is known of the images attempted now; what others left stands.
+
+    Parameters
+    ----------
+    committer : Committer
+        Open.
+    feature_set : str
+        Name with version.
+    attempted : collection of str
+        Image ids.
+    failures : mapping
+        By image id, those of them that have no shard.
+    """
+    before = committer.query(
+        "SELECT image_id, kind, message FROM extraction_failure WHERE feature_set = ? ORDER BY image_id",
+        [feature_set],
+    ).to_dicts()
+    kept = [row for row in before if row["image_id"] not in attempted]
+    if before == kept and not failures:
+        return
+    new = [{"image_id": key, "kind": str(one.kind), "message": one.message} for key, one in failures.items()]
+    committer.record(
+        "runs",
+        f"failures-{feature_set}",
+        {"extraction_failure": [{"feature_set": feature_set, **row} for row in [*kept, *new]]},
+        replaces={"extraction_failure": {"feature_set": feature_set}},
+    )

@@ -5,16 +5,16 @@ returns metadata only, so that it runs in this process, in a process pool or on 
 """
 
 import threading
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hccfeat.config import Recipe
+from hccfeat.cores import Shares, one_core
 from hccfeat.errors import FailureKind, HccfeatError, SlideError
 from hccfeat.extraction.outcomes import SHARD_LOCK, Outcome
 from hccfeat.extraction.patch_cache import prepared_image
@@ -70,28 +70,29 @@ def embed_image(task: EmbedTask) -> Outcome:
     Outcome
         The published shard's facts, or the typed failure.
     """
-    from hccfeat.training.embed import embed
-
     source = task.source
     try:
-        started = time.perf_counter()
-        check_unchanged(source)
-        image = prepared_image(task.study, source, task.recipe, device=task.device, keep=False)
-        prepared = time.perf_counter()
-        with _ENCODER_LOCK:
-            module = _encoder(task.recipe.model_dump_json(), task.weights, task.weights_sha256)
-        vectors, _ = embed(module, image.patches, device=task.device)
-        embedded = time.perf_counter()
-        with SHARD_LOCK:
-            info = write_shard(task.study, _shard(task, image, vectors))
-        seconds = {
-            "prepare": prepared - started,
-            "forward": embedded - prepared,
-            "write": time.perf_counter() - embedded,
-        }
-        return Outcome(source.image_id, info, None, seconds)
+        with one_core():
+            return _embedded(task)
     except (HccfeatError, OSError, MemoryError, RuntimeError, ValueError) as error:
         return Outcome.failed(source.image_id, error)
+
+
+def _embedded(task: EmbedTask) -> Outcome:
+    from hccfeat.training.devices import resolve_device
+    from hccfeat.training.embed import embed
+
+    device = resolve_device(task.device).type
+    check_unchanged(task.source)
+    image = prepared_image(task.study, task.source, task.recipe, device=device, keep=False)
+    shares = Shares(image.seconds)
+    with _ENCODER_LOCK, shares.of("forward"):
+        module = _encoder(task.recipe.model_dump_json(), task.weights, task.weights_sha256)
+    precision: Literal["bf16", "float32"] = "bf16" if task.recipe.encoder.trunk_precision == "bf16" else "float32"
+    vectors, _ = embed(module, image.patches, device=device, precision=precision, shares=shares)
+    with SHARD_LOCK, shares.of("write"):
+        info = write_shard(task.study, _shard(task, image, vectors))
+    return Outcome(task.image_id, info, None, shares.seconds())
 
 
 def check_unchanged(source: Source) -> None:
@@ -125,10 +126,13 @@ _ENCODER_LOCK = threading.Lock()
 
 @lru_cache(maxsize=1)
 def _encoder(recipe: str, weights: Path, weights_sha256: str) -> "Encoder":
+    from hccfeat.models.lowered import lowered
     from hccfeat.training.encoder import load_encoder
 
     del weights_sha256  # part of the cache key: a replaced file is loaded again
-    return load_encoder(weights, Recipe.model_validate_json(recipe))
+    settings = Recipe.model_validate_json(recipe)
+    encoder = load_encoder(weights, settings)
+    return lowered(encoder) if settings.encoder.trunk_precision == "bf16" else encoder
 
 
 def _shard(task: EmbedTask, image: PreparedImage, vectors: NDArray[np.float32]) -> Shard:

@@ -5,18 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hccfeat.config import MriRecipe, StudyConfig
+from hccfeat.config import ImportedRecipe, MriRecipe, StudyConfig
 from hccfeat.errors import InputError
 from hccfeat.extraction import feature_sets, provenance
+from hccfeat.extraction.embedding import embed_all
 from hccfeat.extraction.identity import IMAGE_MODALITY, AnyRecipe, FeatureSet
 from hccfeat.extraction.mri_work import MriWork, output_base
+from hccfeat.extraction.outcomes import Failure
+from hccfeat.extraction.part import embed_part, parts_of_sets, share
 from hccfeat.extraction.plan import plan, sources
-from hccfeat.extraction.session import ExtractOptions, ExtractSummary, Session, Work
+from hccfeat.extraction.session import ExtractOptions, ExtractSummary, Session, Work, record_failures
 from hccfeat.extraction.slide_work import SlideWork
 from hccfeat.extraction.volumes import exam_sources
-from hccfeat.progress import progress_bar
 from hccfeat.store.committer import Committer
-from hccfeat.training.devices import resolve_device
+from hccfeat.training.devices import node_rank, resolve_device
 
 __all__ = ["ExtractOptions", "ExtractSummary", "extract"]
 
@@ -48,31 +50,83 @@ def extract(study: Path, config: StudyConfig, recipe: AnyRecipe, options: Extrac
         If another process writes to the study.
     """
     _check_options(recipe, options)
-    device = resolve_device(options.device).type
-    wanted = _wanted(study, recipe, options)
-    existing = feature_sets.newest(study, options.base)
-    if existing is not None and existing.modality != IMAGE_MODALITY[recipe.modality]:
-        problem = f"is a feature set of modality {existing.modality}"
-        raise InputError(f"--features {options.base}", problem, "Choose another name, or another --modality.")
     if options.dry_run:
-        return _dry_run(study, recipe, options, wanted)
+        return _dry_run(study, recipe, options)
     summary = ExtractSummary(modality=IMAGE_MODALITY[recipe.modality])
     started = time.time()
-    with Committer(study) as committer:
-        session = Session(study, config, options, device, committer, summary)
-        work: Work = MriWork(session, recipe) if isinstance(recipe, MriRecipe) else SlideWork(session, recipe)
+    committer = Committer(study)
+    session = Session(study, config, options, resolve_device(options.device).type, committer, summary)
+    if node_rank(options.nodes):
+        _help_train(session, recipe)
+        return summary
+    if options.part is not None:  # the committer stays closed: a part takes no lock
+        _embed_part(session, recipe)
+        return summary
+    with committer:  # before anything is read: it brings what a killed run left into the readers' catalog
+        wanted = _wanted(study, recipe, options)
+        existing = _existing(study, recipe, options)
+        work = _work(session, recipe)
         for feature_set in _feature_sets(session, work, existing):
-            _embed_missing(session, work, feature_set, wanted)
+            if options.embed:
+                _embed_missing(session, work, feature_set, wanted)
         if not summary.nothing_done:
             _record_run(session, started)
     return summary
 
 
+def _help_train(session: Session, recipe: AnyRecipe) -> None:
+    """Share the trainings of the first machine, which alone writes to the catalog and embeds."""
+    options = session.options
+    existing = _existing(session.study, recipe, options)
+    if isinstance(recipe, MriRecipe) or options.weights is not None:
+        return
+    work = SlideWork(session, recipe)
+    if options.folds:
+        for fold in range(1, _checked_folds(session) + 1):
+            work.help_train(fold)
+    elif options.train or existing is None:
+        work.help_train(None)
+
+
+def _embed_part(session: Session, recipe: AnyRecipe) -> None:
+    options = session.options
+    wanted = _wanted(session.study, recipe, options)
+    _existing(session.study, recipe, options)
+    bases = [options.base, *(output_base(options.base, output) for output in options.also)]
+    found = parts_of_sets(session.study, bases)
+    session.summary.feature_sets = [feature_set.name for feature_set in found]
+    work = _work(session, recipe)
+    for feature_set in found:
+        embed_part(session, work, feature_set, wanted)
+
+
+def _existing(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> FeatureSet | None:
+    existing = feature_sets.newest(study, options.base)
+    if existing is not None and isinstance(existing.recipe, ImportedRecipe):
+        problem = f"is the name of {existing.name}, which was imported"
+        raise InputError(f"--features {options.base}", problem, "Choose another name.")
+    if existing is not None and existing.modality != IMAGE_MODALITY[recipe.modality]:
+        problem = f"is a feature set of modality {existing.modality}"
+        raise InputError(f"--features {options.base}", problem, "Choose another name, or another --modality.")
+    return existing
+
+
+def _work(session: Session, recipe: AnyRecipe) -> Work:
+    return MriWork(session, recipe) if isinstance(recipe, MriRecipe) else SlideWork(session, recipe)
+
+
 def _check_options(recipe: AnyRecipe, options: ExtractOptions) -> None:
+    if options.scheduler is not None and options.workers:
+        problem = "is for this machine, and --scheduler for others"
+        raise InputError(f"--workers {options.workers}", problem, "Give one of the two.")
+    if options.part is not None and (options.train or options.weights or options.folds or not options.embed):
+        problem = "only fills a feature set that exists"
+        remedy = "Leave --train, --weights, --folds and --no-embed out."
+        raise InputError(f"--part {options.part[0]}/{options.part[1]}", problem, remedy)
     if isinstance(recipe, MriRecipe):
-        if options.devices > 1:
+        if max(options.devices, options.nodes) > 1:
             problem = "is for slides: a network of MRI exams is trained on one device"
-            raise InputError(f"--devices {options.devices}", problem, "Leave --devices out.")
+            raise InputError(f"--devices {options.devices} --nodes {options.nodes}", problem, "Leave them out.")
         for output in options.also:
             output_base(options.base, output)
     elif options.also:
@@ -86,7 +140,8 @@ def _wanted(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> Mapping[
     is_mri = isinstance(recipe, MriRecipe)
     found = exam_sources(study, cohorts) if is_mri else sources(study, cohorts)
     if found:
-        return {source.image_id: source.bytes for source in found}
+        sizes = {source.image_id: source.bytes for source in found}
+        return sizes if options.part is None else share(sizes, options.part)
     entity = ", ".join(options.cohorts) or str(study)
     if is_mri:
         remedy = "Ingest a cohort with --mri or --mri-manifest first."
@@ -94,7 +149,9 @@ def _wanted(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> Mapping[
     raise InputError(entity, "has no readable images", "Ingest a cohort with --slides first.")
 
 
-def _dry_run(study: Path, recipe: AnyRecipe, options: ExtractOptions, wanted: Mapping[str, int]) -> ExtractSummary:
+def _dry_run(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> ExtractSummary:
+    wanted = _wanted(study, recipe, options)
+    _existing(study, recipe, options)
     summary = ExtractSummary(modality=IMAGE_MODALITY[recipe.modality])
     for base in (options.base, *(output_base(options.base, output) for output in options.also)):
         existing = feature_sets.newest(study, base)
@@ -142,46 +199,13 @@ def _embed_missing(session: Session, work: Work, feature_set: FeatureSet, wanted
     committer.publish()
     missing = plan(session.study, feature_set.name, wanted)
     summary.already_done += missing.done
-    failed: dict[str, dict[str, Any]] = {}
-    outcomes = work.outcomes(feature_set, missing.todo)  # which may prepare, under a bar of its own
-    with progress_bar(f"Embedding {feature_set.name}", len(missing.todo)) as advance:
-        for outcome in outcomes:
-            if outcome.shard is not None:
-                committer.adopt([outcome.shard])
-                summary.embedded += 1
-                summary.patches += outcome.shard.patches
-                summary.excluded += outcome.shard.attributes.get("status") == "excluded"
-            elif outcome.failure is not None:
-                summary.failures.append(outcome.failure)
-                failed[outcome.image_id] = {
-                    "image_id": outcome.image_id,
-                    "kind": str(outcome.failure.kind),
-                    "message": outcome.failure.message,
-                }
-            for share, seconds in outcome.seconds.items():
-                summary.seconds[share] += seconds
-            advance(note=outcome.image_id)
-    _record_failures(committer, feature_set, set(missing.todo), failed)
-
-
-def _record_failures(
-    committer: Committer, feature_set: FeatureSet, attempted: set[str], failed: Mapping[str, dict[str, Any]]
-) -> None:
-    """Replace what is known of the images attempted now; what others left stands."""
-    before = committer.query(
-        "SELECT image_id, kind, message FROM extraction_failure WHERE feature_set = ? ORDER BY image_id",
-        [feature_set.name],
-    ).to_dicts()
-    kept = [row for row in before if row["image_id"] not in attempted]
-    if before == kept and not failed:
-        return
-    rows = [{"feature_set": feature_set.name, **row} for row in [*kept, *failed.values()]]
-    committer.record(
-        "runs",
-        f"failures-{feature_set.name}",
-        {"extraction_failure": rows},
-        replaces={"extraction_failure": {"feature_set": feature_set.name}},
-    )
+    failed: dict[str, Failure] = {}
+    for outcome in embed_all(session, work, feature_set, missing.todo):
+        if outcome.shard is not None:
+            committer.adopt([outcome.shard])
+        elif outcome.failure is not None:
+            failed[outcome.image_id] = outcome.failure
+    record_failures(committer, feature_set.name, set(missing.todo), failed)
 
 
 def _record_run(session: Session, started: float) -> None:
@@ -196,6 +220,7 @@ def _record_run(session: Session, started: float) -> None:
         "failures": len(summary.failures),
         "device": session.device,
         "workers": session.options.workers,
+        "scheduler": session.options.scheduler is not None,
         "seconds": {name: round(value, 3) for name, value in summary.seconds.items()},
     }
     row = provenance.run_row("extract", started, settings)

@@ -14,6 +14,7 @@ from hccfeat.config import StudyConfig
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.report.pictures import patch_pictures
 from hccfeat.store.catalog import query
+from hccfeat.store.freeze import freezes_of
 
 
 def collect(study: Path, config: StudyConfig, run: AnalyzeRun) -> StudyReport:
@@ -101,6 +102,7 @@ def _feature_set_facts(study: Path, feature_set: FeatureSet) -> dict[str, Any]:
         "patients_selected": counts.get("selected", 0),
         "patients_stopped": counts.get("stopped", 0),
         **{name: training[name] for name in kept if name in training},
+        **({"frozen_as": ", ".join(names)} if (names := freezes_of(study, feature_set.name)) else {}),
         **shards,
         "recipe": feature_set.recipe.model_dump(mode="json"),
     }

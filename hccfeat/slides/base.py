@@ -67,7 +67,7 @@ class Thumbnail(NamedTuple):
 
 
 class Slide(ABC):
-    """An open slide; use it in a ``with`` block. Not shared between processes or threads."""
+    """An open slide; use it in a ``with`` block. Another thread needs its :meth:`twin`."""
 
     def __init__(self, path: Path, info: SlideInfo) -> None:
         self.path = path
@@ -80,6 +80,10 @@ class Slide(ABC):
     @abstractmethod
     def _region(self, x: int, y: int, width: int, height: int, scale: float) -> Image.Image:
         """RGB image of a level-0 rectangle, ``1 / scale`` of its size at least; white outside the slide."""
+
+    def twin(self) -> "Slide":
+        """The same slide for another thread; itself where threads may share it."""
+        return self
 
     def __enter__(self) -> Self:
         return self

@@ -1,24 +1,25 @@
 """From a slide file to normalised patches ready for an encoder."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hccfeat.config import Recipe
-from hccfeat.errors import FailureKind, SlideError
-from hccfeat.slides.base import Slide, SlideInfo
-from hccfeat.slides.patches import PatchStatus, focus, is_blank, patch_size_level0, plan_grid
+from hccfeat.cores import Shares, spread
+from hccfeat.slides.base import SlideInfo
+from hccfeat.slides.cut import Cut, cut
+from hccfeat.slides.optical import planes
+from hccfeat.slides.patches import PatchStatus, patch_size_level0, plan_grid
 from hccfeat.slides.readers import open_slide
 from hccfeat.slides.stain import StainFit, fit_stain, is_stained, normalise
-from hccfeat.slides.tissue import TissueRule, tissue_mask, tissue_rule
-from hccfeat.units import Level0Px
+from hccfeat.slides.tissue import tissue_mask, tissue_rule
 
 MAX_UPSAMPLING = 1.5
-MAX_READ_ERRORS = 0.5
+STAIN_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class PreparedImage:
         "ok" or "excluded".
     reason : str
         Why it was excluded.
+    seconds : dict
+        Where the time went: read (waiting for the file), decode, tissue (the judging of patches too), stain; added
+        up over the cores.
     """
 
     image_id: str
@@ -66,10 +70,17 @@ class PreparedImage:
     mean_rgb: tuple[float, float, float]
     status: str
     reason: str
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def prepare_image(
-    path: Path, image_id: str, recipe: Recipe, *, mpp: float | None = None, device: str | torch.device = "cpu"
+    path: Path,
+    image_id: str,
+    recipe: Recipe,
+    *,
+    mpp: float | None = None,
+    device: str | torch.device = "cpu",
+    scratch: Path | None = None,
 ) -> PreparedImage:
     """Open a slide, find tissue, cut and judge patches, fit the stains and normalise.
 
@@ -87,6 +98,8 @@ def prepare_image(
         Override of the slide's micrometres per pixel.
     device : str or torch.device
         Where the normalisation runs.
+    scratch : Path, optional
+        Folder of an unnamed file that holds the patches where they take much memory.
 
     Returns
     -------
@@ -97,95 +110,53 @@ def prepare_image(
     SlideError
         If the file cannot be used at all, or most of its patches cannot be read.
     """
-    with open_slide(path, mpp) as slide:
-        size = patch_size_level0(slide.info, recipe.patches)
-        thumbnail = slide.thumbnail(recipe.tissue.thumbnail_mpp)
-        mask = tissue_mask(thumbnail.rgb, slide.info.mpp * thumbnail.downsample, recipe.tissue)
-        fraction = float(mask.mean())
-        problem = _unfit(slide.info, fraction, recipe)
-        if problem:
-            return _excluded(image_id, slide.info, size, fraction, _Cut.empty(recipe), problem)
-        rule = tissue_rule(thumbnail.rgb, recipe.tissue)
-        # What the thumbnail could not read stays a candidate: the patch then fails with a status of its own.
-        candidates = plan_grid(slide.info, mask | thumbnail.unread, thumbnail.downsample, recipe.patches)
-        cut = _cut(slide, candidates, size, rule, recipe, image_id)
+    shares = Shares()
+    with shares.of_reading():
+        slide = open_slide(path, mpp)
+    with slide:
         info = slide.info
-    problem = _unusable(cut, recipe)
+        size = patch_size_level0(info, recipe.patches)
+        with shares.of_reading():
+            thumbnail = slide.thumbnail(recipe.tissue.thumbnail_mpp)
+        with shares.of("tissue"):
+            mask = tissue_mask(thumbnail.rgb, info.mpp * thumbnail.downsample, recipe.tissue)
+            fraction = float(mask.mean())
+            facts = _Facts(image_id, info, size, fraction)
+            problem = _unfit(info, fraction, recipe)
+            if problem:
+                return _excluded(facts, Cut.empty(recipe), problem, shares)
+            rule = tissue_rule(thumbnail.rgb, recipe.tissue)
+            # What the thumbnail could not read stays a candidate: the patch then fails with a status of its own.
+            candidates = plan_grid(info, mask | thumbnail.unread, thumbnail.downsample, recipe.patches)
+        found = cut(slide, candidates, size, rule, recipe, image_id, shares, scratch)
+    problem = _unusable(found, recipe)
     if problem:
-        return _excluded(image_id, info, size, fraction, cut, problem)
-    return _finished(image_id, info, size, fraction, cut, recipe, device)
+        return _excluded(facts, found, problem, shares)
+    with shares.of("stain"):
+        stain = fit_stain(_pooled_pixels(found.patches, recipe), recipe.stain) if _stains(recipe) else None
+    red, green, blue = _normalise_in_place(found.patches, stain, recipe, device, shares)
+    return facts.prepared(found, stain=stain, mean_rgb=(red, green, blue), seconds=shares.seconds())
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """Candidates in row order with their status, and the pixels of the usable ones."""
+class _Facts(NamedTuple):
+    """What is known of an image before its patches are."""
 
-    coords: NDArray[np.int64]
-    status: NDArray[np.uint8]
-    patches: NDArray[np.uint8]
+    image_id: str
+    info: SlideInfo
+    patch_size_level0: int
+    tissue_fraction: float
 
-    @classmethod
-    def empty(cls, recipe: Recipe) -> "_Cut":
-        side = recipe.patches.size_px
-        none = np.empty((0, side, side, 3), np.uint8)
-        return cls(np.empty((0, 2), np.int64), np.empty(0, np.uint8), none)
-
-    def count(self, status: PatchStatus) -> int:
-        return int((self.status == status).sum())
-
-    def blurred_fraction(self) -> float:
-        blurred, usable = self.count(PatchStatus.BLURRED), self.count(PatchStatus.USABLE)
-        return blurred / (blurred + usable) if blurred + usable else 0.0
-
-
-def _cut(
-    slide: Slide, candidates: NDArray[np.int64], size: Level0Px, rule: TissueRule, recipe: Recipe, image_id: str
-) -> _Cut:
-    status = np.full(len(candidates), PatchStatus.NOT_SAMPLED, np.uint8)
-    kept: dict[int, NDArray[np.uint8]] = {}
-    wanted = recipe.patches.per_image if recipe.patches.per_image is not None else len(candidates)
-    for index in _visiting_order(len(candidates), recipe.patches.seed, image_id):
-        if len(kept) == wanted:
-            break
-        x, y = (Level0Px(int(value)) for value in candidates[index])
-        try:
-            patch = slide.read(x, y, size, recipe.patches.size_px)
-        except SlideError:
-            status[index] = PatchStatus.READ_ERROR
-            continue
-        status[index] = _judged(patch, rule, recipe)
-        if status[index] == PatchStatus.USABLE:
-            kept[index] = patch
-    _refuse_if_damaged(slide.path, status)
-    side = recipe.patches.size_px
-    patches = np.empty((len(kept), side, side, 3), np.uint8)
-    for place, index in enumerate(sorted(kept)):
-        patches[place] = kept.pop(index)
-    return _Cut(candidates, status, patches)
-
-
-def _visiting_order(count: int, seed: int, image_id: str) -> list[int]:
-    digest = hashlib.sha256(f"{seed}:{image_id}".encode()).digest()
-    generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return [int(index) for index in generator.permutation(count)]
-
-
-def _judged(patch: NDArray[np.uint8], rule: TissueRule, recipe: Recipe) -> PatchStatus:
-    if is_blank(patch):
-        return PatchStatus.BLANK
-    if 1.0 - float(rule.is_tissue(patch).mean()) > recipe.patches.max_background:
-        return PatchStatus.BACKGROUND
-    if recipe.quality.min_focus > 0 and focus(patch) < recipe.quality.min_focus:
-        return PatchStatus.BLURRED
-    return PatchStatus.USABLE
-
-
-def _refuse_if_damaged(path: Path, status: NDArray[np.uint8]) -> None:
-    tried = int((status != PatchStatus.NOT_SAMPLED).sum())
-    failed = int((status == PatchStatus.READ_ERROR).sum())
-    if tried and failed / tried > MAX_READ_ERRORS:
-        problem = f"{failed} of {tried} patches cannot be read"
-        raise SlideError(FailureKind.UNREADABLE, str(path), problem, "Copy or scan the slide again.")
+    def prepared(self, found: Cut, **rest: Any) -> PreparedImage:
+        usable = found.status == PatchStatus.USABLE
+        return PreparedImage(
+            **self._asdict(),
+            patches=found.patches,
+            coords=found.coords[usable],
+            skipped_coords=found.coords[~usable],
+            skipped_status=found.status[~usable],
+            blurred_fraction=found.blurred_fraction(),
+            **{"stain": None, "mean_rgb": (0.0, 0.0, 0.0), "status": "ok", "reason": "", **rest},
+        )
 
 
 def _unfit(info: SlideInfo, tissue_fraction: float, recipe: Recipe) -> str:
@@ -197,15 +168,15 @@ def _unfit(info: SlideInfo, tissue_fraction: float, recipe: Recipe) -> str:
     return ""
 
 
-def _unusable(cut: _Cut, recipe: Recipe) -> str:
-    blurred, most = cut.blurred_fraction(), recipe.quality.max_blurred_fraction
+def _unusable(found: Cut, recipe: Recipe) -> str:
+    blurred, most = found.blurred_fraction(), recipe.quality.max_blurred_fraction
     if blurred > most:
         return f"out of focus: {blurred:.0%} of the tissue patches are blurred, more than {most:.0%}"
-    if len(cut.patches) == 0:
+    if len(found.patches) == 0:
         counts = [
-            f"{cut.count(status)} {status.name.lower().replace('_', ' ')}"
+            f"{found.count(status)} {status.name.lower().replace('_', ' ')}"
             for status in PatchStatus
-            if cut.count(status)
+            if found.count(status)
         ]
         return f"no usable patch ({', '.join(counts) or 'the image is smaller than a patch'})"
     return ""
@@ -224,57 +195,36 @@ def _pooled_pixels(patches: NDArray[np.uint8], recipe: Recipe) -> NDArray[np.uin
     return np.concatenate(pools)
 
 
-def _finished(
-    image_id: str,
-    info: SlideInfo,
-    size: int,
-    tissue_fraction: float,
-    cut: _Cut,
+def _stains(recipe: Recipe) -> bool:
+    return recipe.stain.method != "none"
+
+
+def _normalise_in_place(
+    patches: NDArray[np.uint8],
+    stain: StainFit | None,
     recipe: Recipe,
     device: str | torch.device,
-) -> PreparedImage:
-    usable = cut.status == PatchStatus.USABLE
-    red, green, blue = (float(value) for value in cut.patches.mean(axis=(0, 1, 2)))
-    stain = None
-    patches = cut.patches
-    if recipe.stain.method != "none":
-        stain = fit_stain(_pooled_pixels(patches, recipe), recipe.stain)
-        tensor = torch.from_numpy(patches).to(device).permute(0, 3, 1, 2)
-        patches = normalise(tensor, stain, recipe.stain).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return PreparedImage(
-        image_id=image_id,
-        patches=patches,
-        coords=cut.coords[usable],
-        skipped_coords=cut.coords[~usable],
-        skipped_status=cut.status[~usable],
-        info=info,
-        patch_size_level0=size,
-        stain=stain,
-        tissue_fraction=tissue_fraction,
-        blurred_fraction=cut.blurred_fraction(),
-        mean_rgb=(red, green, blue),
-        status="ok",
-        reason="",
-    )
+    shares: Shares,
+) -> list[float]:
+    """Normalise patches where they lie; returns the means of red, green and blue before."""
+
+    def normalise_batch(start: int) -> NDArray[np.int64]:
+        batch = patches[start : start + STAIN_BATCH]
+        with shares.of("stain"):
+            sums = np.sum([planes(patch).sum(axis=1, dtype=np.int64) for patch in batch], axis=0)
+            if stain is not None:
+                tensor = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+                batch[:] = normalise(tensor, stain, recipe.stain).permute(0, 2, 3, 1).cpu().numpy()
+        return np.asarray(sums)
+
+    sums = spread(normalise_batch, range(0, len(patches), STAIN_BATCH))
+    return [float(value) for value in np.sum(sums, axis=0) / (patches.size // 3)]
 
 
-def _excluded(
-    image_id: str, info: SlideInfo, size: int, tissue_fraction: float, cut: _Cut, reason: str
-) -> PreparedImage:
+def _excluded(facts: _Facts, found: Cut, reason: str, shares: Shares) -> PreparedImage:
     """An image without patches; usable ones that are given up count as not sampled."""
-    status = np.where(cut.status == PatchStatus.USABLE, PatchStatus.NOT_SAMPLED, cut.status).astype(np.uint8)
-    return PreparedImage(
-        image_id=image_id,
-        patches=cut.patches[:0],
-        coords=cut.coords[:0],
-        skipped_coords=cut.coords,
-        skipped_status=status,
-        info=info,
-        patch_size_level0=size,
-        stain=None,
-        tissue_fraction=tissue_fraction,
-        blurred_fraction=cut.blurred_fraction(),
-        mean_rgb=(0.0, 0.0, 0.0),
-        status="excluded",
-        reason=reason,
-    )
+    status = np.where(found.status == PatchStatus.USABLE, PatchStatus.NOT_SAMPLED, found.status).astype(np.uint8)
+    given_up = Cut(found.coords, status, found.patches[:0])
+    blurred = found.blurred_fraction()
+    image = facts.prepared(given_up, status="excluded", reason=reason, seconds=shares.seconds())
+    return replace(image, blurred_fraction=blurred)

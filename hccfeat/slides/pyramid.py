@@ -1,6 +1,7 @@
 """Whole-slide images through OpenSlide."""
 
 import math
+from copy import copy
 from pathlib import Path
 
 import openslide
@@ -42,6 +43,12 @@ class PyramidSlide(Slide):
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+
+    def twin(self) -> "PyramidSlide":
+        """The same slide with a handle of its own."""
+        other = copy(self)
+        other._handle = None
+        return other
 
     def _region(self, x: int, y: int, width: int, height: int, scale: float) -> Image.Image:
         if self._handle is None:

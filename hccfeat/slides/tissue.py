@@ -8,6 +8,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label
 
 from hccfeat.config import TissueRecipe
+from hccfeat.slides.optical import planes
 
 HIGHEST_THRESHOLD = 0.12
 """Otsu splits an image that is all tissue into dark and pale tissue; no glass is more saturated than this."""
@@ -82,10 +83,11 @@ def _saturation_and_pen(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ND
     Haematoxylin and eosin both absorb green more than red, so that stained tissue is never greener than red;
     ink that is, and saturated, is a pen's.
     """
-    channels = rgb.astype(np.int16)
-    red, green = channels[..., 0], channels[..., 1]
-    high, low = channels.max(-1), channels.min(-1)
-    saturation = (high - low) / np.maximum(high, 1).astype(np.float32)
-    coloured = (green - red > _PEN_MARGIN) & (saturation > _PEN_SATURATION)
-    black = (high < _BLACK_VALUE) & (saturation < _BLACK_SATURATION)
-    return saturation, coloured | black
+    red, green, blue = planes(rgb)
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    saturation = np.subtract(high, low, dtype=np.float32) / np.maximum(high, 1)
+    greener = np.maximum(green, red) - red > _PEN_MARGIN
+    pen = greener & (saturation > _PEN_SATURATION)
+    pen |= (high < _BLACK_VALUE) & (saturation < _BLACK_SATURATION)
+    return saturation.reshape(rgb.shape[:-1]), pen.reshape(rgb.shape[:-1])

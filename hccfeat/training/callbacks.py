@@ -64,7 +64,7 @@ class EpochRecord(Checkpoint):
         last = getattr(trainer, "max_epochs", None) == epoch
         self.finished = bool(trainer.should_stop) or last
         # processes that share a training publish together, so none may go by its own clock
-        due = time.monotonic() - self.published >= SECONDS_BETWEEN_CHECKPOINTS or self.job.devices > 1
+        due = time.monotonic() - self.published >= SECONDS_BETWEEN_CHECKPOINTS or self.job.processes > 1
         if due or self.finished:
             self._publish(trainer)
             self.published = time.monotonic()

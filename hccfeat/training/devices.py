@@ -1,5 +1,6 @@
 """Which device computes, and in which precision."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,25 @@ def resolve_device(name: str) -> torch.device:
             f"device {name}", f"is absent ({torch.cuda.device_count()} GPUs are visible)", "Use auto or cpu."
         )
     return torch.device(name)
+
+
+def node_rank(nodes: int) -> int:
+    """Place of this machine (from 0) among those that share a training; 0 where there is only one.
+
+    Raises
+    ------
+    ConfigError
+        If there are several and the environment does not say which this one is and where they meet.
+    """
+    if nodes == 1:
+        return 0
+    if missing := [name for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        remedy = "Start one process on each machine as docs/cluster.md shows."
+        raise ConfigError(f"--nodes {nodes}", f"needs the environment variables {', '.join(missing)}", remedy)
+    rank = os.environ["NODE_RANK"]
+    if not rank.isdecimal() or int(rank) >= nodes:
+        raise ConfigError(f"NODE_RANK {rank}", f"is not one of 0 to {nodes - 1}", "Number the machines from 0.")
+    return int(rank)
 
 
 def resolve_precision(wanted: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:

@@ -1,5 +1,6 @@
 """Stage 1 of P1: train an encoder on the patients it is given, resumably."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from hccfeat.training.threads import pinned_threads
 Augment = Callable[[torch.Tensor, torch.Generator | None], torch.Tensor]
 WEIGHTS_FILE = "weights.safetensors"
 CHECKPOINT_FILE = "last.ckpt"
+WEIGHTS_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def train_encoder(
     work: Path,
     device: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
     workers: int = 0,
     threads: int | None = None,
     progress: bool = True,
@@ -124,6 +127,9 @@ def train_encoder(
     devices : int
         Number of GPUs (or CPU processes) that share every batch; with more than one, ``augment`` must be
         picklable, for a process is spawned for each.
+    nodes : int
+        Machines that share every batch, with ``devices`` each: this is called on every one of them with equal
+        arguments and a shared ``work``, under NODE_RANK, MASTER_ADDR and MASTER_PORT. The first one publishes.
     workers : int
         Processes that load patches.
     threads : int, optional
@@ -143,9 +149,9 @@ def train_encoder(
     held_out = _held_out(kept, recipe)
     train = [image for image in kept if image.patient_id not in held_out]
     stop = [image for image in kept if image.patient_id in held_out]
-    _check_batch(train, recipe, devices)
+    _check_batch(train, recipe, devices * nodes)
     precision = resolve_precision(recipe.training.precision, target)
-    identity = _identity(kept, recipe, precision, devices)
+    identity = _identity(kept, recipe, precision, devices * nodes)
     weights = work / WEIGHTS_FILE
     if not _finished(weights, identity):
         from hccfeat.training.loop import fit
@@ -163,13 +169,16 @@ def train_encoder(
                 identity=identity,
                 device=target,
                 devices=devices,
+                nodes=nodes,
                 workers=workers,
                 threads=threads,
                 precision=precision,
                 progress=progress,
             )
             best = fit(job)
-        _publish(weights, best, recipe, identity)
+        if best is not None:
+            _publish(weights, best, recipe, identity)
+        _wait_for(weights, identity)
     (work / CHECKPOINT_FILE).unlink(missing_ok=True)
     about = read_metadata(weights)
     return TrainedEncoder(
@@ -193,6 +202,17 @@ def _publish(weights: Path, best: Best, recipe: Recipe, identity: str) -> None:
         "best_epoch": best.best_epoch,
     }
     save_tensors(weights, best.tensors, about)
+
+
+def _wait_for(weights: Path, identity: str) -> None:
+    """Wait until the first machine has published the weights, and this one sees them."""
+    deadline = time.monotonic() + WEIGHTS_SECONDS
+    while not _finished(weights, identity):
+        if time.monotonic() > deadline:
+            problem = f"were not published within {WEIGHTS_SECONDS:g} s after the training"
+            remedy = "Give all machines the same shared study folder, and run the command again."
+            raise StoreError(str(weights), problem, remedy)
+        time.sleep(0.2)
 
 
 def _held_out(images: Sequence[TrainingImage], recipe: Recipe) -> set[str]:

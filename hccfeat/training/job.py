@@ -27,10 +27,16 @@ class Job:
     identity: str
     device: torch.device
     devices: int
+    nodes: int
     workers: int
     threads: int | None
     precision: Precision
     progress: bool
+
+    @property
+    def processes(self) -> int:
+        """Processes that share every batch, over all machines."""
+        return self.devices * self.nodes
 
 
 @dataclass(frozen=True)

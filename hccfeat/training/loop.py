@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from hccfeat.training.callbacks import EpochRecord, Progress, learning_rate
 from hccfeat.training.data import OrderedBatches, PatchBatches, ShuffledBatches
+from hccfeat.training.devices import node_rank
 from hccfeat.training.embed import to_unit_range
 from hccfeat.training.job import Best, Job
 from hccfeat.training.quiet import QuietProcesses, quiet_lightning
@@ -136,8 +137,8 @@ def partial_likelihood(risk: Tensor, months: Tensor, event: Tensor) -> Tensor:
     return ((everybody - risk) * event).sum() / event.sum().clamp(min=1.0)
 
 
-def fit(job: Job) -> Best:
-    """Run or continue a training, and give its best weights.
+def fit(job: Job) -> Best | None:
+    """Run or continue a training, and give its best weights; None on a machine that only helps the first one.
 
     Raises
     ------
@@ -154,6 +155,8 @@ def fit(job: Job) -> Best:
             _run(_trainer(job, done), module, job.checkpoint if state else None)
         del module
         gc.collect()  # trainer and module refer to each other: hundreds of megabytes of every training would stay
+        if node_rank(job.nodes):
+            return None
         state = read_state(job)
     return Best(tensors=state["best"], best_epoch=state["best_epoch"], history=state["history"])
 
@@ -181,7 +184,8 @@ def _trainer(job: Job, done_epochs: int) -> Trainer:
     return Trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=chosen,
-        strategy="ddp_spawn" if job.devices > 1 else "auto",
+        num_nodes=job.nodes,
+        strategy="ddp_spawn" if job.devices > 1 else "ddp" if job.nodes > 1 else "auto",
         precision="bf16-mixed" if job.precision == "bf16" else "32-true",
         max_epochs=job.recipe.max_epochs,
         callbacks=[
@@ -190,9 +194,9 @@ def _trainer(job: Job, done_epochs: int) -> Trainer:
             EpochRecord(job),
             *([Progress(done_epochs)] if job.progress else []),
         ],
-        # one device is one process, whatever a cluster's environment variables say
-        plugins=[DirectCheckpoints(), *([LightningEnvironment()] if job.devices == 1 else [])],
-        sync_batchnorm=gpu and job.devices > 1,
+        # one process on each machine was started, whatever a cluster's environment variables say
+        plugins=[DirectCheckpoints(), LightningEnvironment()],
+        sync_batchnorm=gpu and job.processes > 1,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -16,7 +16,6 @@ from tests.report.sample import full_report
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine (apt-get install chromium)"),
-    pytest.mark.xdist_group("report pages"),
 ]
 
 USER = """

@@ -22,7 +22,6 @@ from hccfeat.report.twin import twin_files
 from tests.report.sample import clinical_report, full_report
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("report pages")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 

@@ -5,7 +5,7 @@ import torch
 
 from hccfeat.errors import ConfigError
 from hccfeat.training import devices
-from hccfeat.training.devices import resolve_device, resolve_precision
+from hccfeat.training.devices import node_rank, resolve_device, resolve_precision
 from hccfeat.training.threads import pin_threads, pinned_threads
 
 
@@ -30,6 +30,22 @@ def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> Non
     for has, expected in ((True, "bf16"), (False, "float32")):
         monkeypatch.setattr(devices, "_processor_has_bf16", lambda has=has: has)
         assert resolve_precision("auto", cpu) == expected
+
+
+def test_the_environment_says_which_machine_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert node_rank(1) == 0
+    monkeypatch.setenv("MASTER_ADDR", "node17")
+    with pytest.raises(ConfigError, match="environment variables NODE_RANK, MASTER_PORT"):
+        node_rank(2)
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.setenv("NODE_RANK", "1")
+    assert node_rank(2) == 1
+    assert node_rank(1) == 0
+    monkeypatch.setenv("NODE_RANK", "2")
+    with pytest.raises(ConfigError, match="not one of 0 to 1"):
+        node_rank(2)
 
 
 def test_threads_are_given_back() -> None:

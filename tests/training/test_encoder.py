@@ -221,3 +221,16 @@ def test_two_devices_share_every_batch(tmp_path: Path, capfd: pytest.CaptureFixt
     assert trained.patients_trained == tuple(f"toy/p{number:03d}" for number in range(4))
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_two_machines_share_every_batch(tmp_path: Path) -> None:
+    from lightning.fabric.plugins.environments.lightning import find_free_network_port
+
+    command = [sys.executable, "-m", "tests.training.two_nodes", str(tmp_path), str(find_free_network_port())]
+    done = subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    ranks = sorted(line.split() for line in done.stdout.splitlines())
+    assert [rank for rank, *_ in ranks] == ["0", "1"]
+    assert ranks[0][1:] == ranks[1][1:], "both machines know the weights that the first one published"
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]

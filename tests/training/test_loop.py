@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 
 from hccfeat.training import loop
 from hccfeat.training.encoder import build_encoder
@@ -28,17 +29,20 @@ def test_the_loss_is_float32_under_autocast() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "devices", "expected"),
+    ("device", "devices", "nodes", "expected"),
     [
-        ("cpu", 1, {"accelerator": "cpu", "devices": 1, "strategy": "auto", "sync_batchnorm": False}),
-        ("cpu", 2, {"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn", "sync_batchnorm": False}),
-        ("cuda", 1, {"accelerator": "gpu", "devices": 1, "strategy": "auto", "sync_batchnorm": False}),
-        ("cuda:1", 1, {"accelerator": "gpu", "devices": [1], "strategy": "auto", "sync_batchnorm": False}),
-        ("cuda", 4, {"accelerator": "gpu", "devices": 4, "strategy": "ddp_spawn", "sync_batchnorm": True}),
+        ("cpu", 1, 1, {"accelerator": "cpu", "devices": 1, "strategy": "auto", "sync_batchnorm": False}),
+        ("cpu", 2, 1, {"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn", "sync_batchnorm": False}),
+        ("cpu", 1, 2, {"accelerator": "cpu", "num_nodes": 2, "strategy": "ddp", "sync_batchnorm": False}),
+        ("cuda", 1, 1, {"accelerator": "gpu", "devices": 1, "strategy": "auto", "sync_batchnorm": False}),
+        ("cuda:1", 1, 1, {"accelerator": "gpu", "devices": [1], "strategy": "auto", "sync_batchnorm": False}),
+        ("cuda", 4, 1, {"accelerator": "gpu", "num_nodes": 1, "strategy": "ddp_spawn", "sync_batchnorm": True}),
+        ("cuda", 1, 2, {"accelerator": "gpu", "num_nodes": 2, "strategy": "ddp", "sync_batchnorm": True}),
+        ("cuda", 4, 3, {"devices": 4, "num_nodes": 3, "strategy": "ddp_spawn", "sync_batchnorm": True}),
     ],
 )
 def test_devices_reach_the_trainer(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, devices: int, expected: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, devices: int, nodes: int, expected: dict[str, Any]
 ) -> None:
     seen: dict[str, Any] = {}
     monkeypatch.setattr(loop, "Trainer", seen.update)
@@ -53,6 +57,7 @@ def test_devices_reach_the_trainer(
         identity="",
         device=torch.device(device),
         devices=devices,
+        nodes=nodes,
         workers=0,
         threads=1,
         precision="bf16",
@@ -63,6 +68,7 @@ def test_devices_reach_the_trainer(
     assert seen["precision"] == "bf16-mixed"
     assert seen["max_epochs"] == recipe.training.max_epochs
     assert not seen["logger"]
+    assert any(isinstance(plugin, LightningEnvironment) for plugin in seen["plugins"])
 
 
 def test_bf16_trains(tmp_path: Path) -> None:
