@@ -77,7 +77,16 @@ def _arguments() -> argparse.Namespace:
 def measure(study: Study, more: list[str]) -> dict[str, Any]:
     """Run the command in a process of its own; seconds, cores and the size of the report."""
     options = [part for endpoint in ENDPOINTS for part in ("--endpoint", endpoint)] + more
-    command = [sys.executable, "-m", "hccfeat.cli", "analyze", "--study", str(study.folder), *options, "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from hccfeat.cli import main; sys.exit(main())",
+        "analyze",
+        "--study",
+        str(study.folder),
+        *options,
+        "--json",
+    ]
     before = os.times()
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
