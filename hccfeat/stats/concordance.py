@@ -96,7 +96,9 @@ def concordance(
     right, tied, wrong = (float(counts.sum() / 2) for counts in (lower, same, higher))
     method = NAMES[weights] + (f" up to {horizon:g}" if horizon is not None else "")
     pairs = right + tied + wrong
-    if pairs <= 0:
+    first = e & (of_event > 0)
+    comparable = first.any() and bool((t[first] < t.max()).any() or np.isin(t[first], t[~e]).any())
+    if pairs <= 0 or not comparable:  # weighted sums of no pairs can be a rounding error instead of 0
         return Concordance(None, None, np.zeros(len(t)), right, wrong, tied, len(t), int(e.sum()), method)
     somers = (right - wrong) / pairs
     influence = ((lower - higher) - somers * (lower + same + higher)) / (2 * pairs)

@@ -2,7 +2,7 @@ import time as clock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sksurv.metrics import concordance_index_censored
 
@@ -29,6 +29,7 @@ def by_pairs(
 
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.sampled_from(["harrell", "uno"]), st.sampled_from([None, 3.0]))
+@example([(0, False, 0)] * 4 + [(1, True, 0)] * 4, "uno", None)  # the sum over no pairs is not 0 to the last bit
 def test_it_counts_all_pairs(rows: list[tuple[int, bool, int]], weights: str, horizon: float | None) -> None:
     time, event, risk = (np.array(column) for column in zip(*rows, strict=True))
     weight = np.where(time <= (np.inf if horizon is None else horizon), 1.0, 0.0)
