@@ -43,11 +43,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Publish ``text`` as UTF-8; see :func:`write_atomically`."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
+    write_bytes_atomically(path, text.encode("utf-8"))
 
 
 def copy_file(source: Path, target: Path) -> None:

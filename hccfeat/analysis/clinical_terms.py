@@ -20,6 +20,7 @@ from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.cox import TIES
 from hccfeat.stats.coxmodel import CollinearityError
+from hccfeat.stats.estimate import exponential
 from hccfeat.stats.survival import FEW_EVENTS
 
 Floats = NDArray[np.float64]
@@ -182,7 +183,7 @@ def _pooled_terms(fit: PooledModel) -> list[LogisticTerm]:
     method = f"pooled over {fit.times} imputations by Rubin's rules, t interval; n {fit.n}, {fit.events} events"
     p, rows = fit.pooled, []
     for k, term in enumerate(fit.terms):
-        odds, low, high = (_ratio(values[k]) for values in (p.estimates, p.lower, p.upper))
+        odds, low, high = (exponential(values[k]) for values in (p.estimates, p.lower, p.upper))
         if odds is not None:
             coefficient, error = float(p.estimates[k]), float(p.standard_errors[k])
             rows.append(LogisticTerm(term, coefficient, error, odds, low, high, float(p.p[k]), method))
@@ -192,7 +193,7 @@ def _pooled_terms(fit: PooledModel) -> list[LogisticTerm]:
 def _pooled_hazards(endpoint: str, cohort: str, kind: str, fit: PooledModel) -> list[HazardRatio]:
     p, rows = fit.pooled, []
     for k, term in enumerate(fit.terms):
-        hr, low, high = (_ratio(values[k]) for values in (p.estimates, p.lower, p.upper))
+        hr, low, high = (exponential(values[k]) for values in (p.estimates, p.lower, p.upper))
         numbers = (hr, low, high, float(p.p[k]))
         rows.append(HazardRatio(endpoint, cohort, kind, term, *numbers, fit.n, fit.events, TIES))
     return rows
@@ -209,10 +210,3 @@ def _pooled_test(known: Population, what: str, fit: PooledModel) -> ModelTest:
         known.cohort, known.split, f"{MULTIVARIABLE} {what.lower()}{WITH_IMPUTATION}", "likelihood ratio (D3)",
         test.f * test.df, test.df, test.p, fit.n, fit.events, method,
     )  # fmt: skip
-
-
-def _ratio(coefficient: float) -> float | None:
-    """Its exponential; None where that is too large for a number."""
-    with np.errstate(over="ignore"):
-        ratio = float(np.exp(coefficient))
-    return ratio if np.isfinite(ratio) else None

@@ -12,6 +12,7 @@ from hccfeat.analysis.results import ConditionKind, HazardRatio, Proportionality
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import constant
 from hccfeat.stats.cox import CoxEstimate, cox_univariable
+from hccfeat.stats.estimate import exponential
 from hccfeat.stats.firth import FirthTerm, firth_cox
 from hccfeat.stats.logrank import logrank_table, permutation_logrank
 from hccfeat.stats.survival import FEW_EVENTS
@@ -101,12 +102,9 @@ def guarded_hazard(
 
 def firth_estimate(term: FirthTerm, refused: CoxEstimate) -> CoxEstimate | None:
     """Firth's coefficient in place of the hazard ratio refused; None where it is too large for a number."""
-    with np.errstate(over="ignore"):
-        ratio = float(np.exp(term.coefficient))
-        limits = [None if x is None else float(np.exp(x)) for x in (term.lower, term.upper)]
-    if not np.isfinite(ratio):
+    ratio, lower, upper = (exponential(one) for one in (term.coefficient, term.lower, term.upper))
+    if ratio is None:
         return None
-    lower, upper = (x if x is not None and np.isfinite(x) else None for x in limits)
     return replace(
         refused, hr=ratio, lower=lower, upper=upper, p=term.p, coefficient=term.coefficient,
         standard_error=term.standard_error, ties=FIRTH_TIES, reason="",

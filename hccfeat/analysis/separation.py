@@ -11,6 +11,7 @@ from hccfeat.analysis.conditions import Condition
 from hccfeat.analysis.results import LogisticTerm
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.coxmodel import SeparationError
+from hccfeat.stats.estimate import exponential
 from hccfeat.stats.firth import firth_logistic, separated
 from hccfeat.stats.logistic import logistic
 
@@ -104,11 +105,8 @@ def _term(
     p: float | None,
     method: str,
 ) -> LogisticTerm:
-    # A limit too large for a number is none.
-    with np.errstate(over="ignore"):
-        odds, lower, upper = (None if one is None else float(np.exp(one)) for one in (value, *limits))
-    lower, upper = (one if one is not None and np.isfinite(one) else None for one in (lower, upper))
-    if odds is None or not np.isfinite(odds):
+    odds, lower, upper = (exponential(one) for one in (value, *limits))
+    if odds is None:
         raise AnalysisError("logistic regression", f"has an odds ratio of {name} too large to write", "Rescale it.")
     return LogisticTerm(
         name, float(value), float(error), odds, lower, upper, None if p is None else float(p), method

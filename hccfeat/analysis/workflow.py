@@ -23,7 +23,7 @@ from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import StudyConfig
 from hccfeat.errors import AnalysisError, InputError
 from hccfeat.extraction import feature_sets
-from hccfeat.extraction.identity import FeatureSet, feature_set_from_row
+from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.provenance import run_row, versions
 from hccfeat.files import sha256_of
 from hccfeat.progress import progress_bar
@@ -154,8 +154,7 @@ def _scope(study: Path, config: StudyConfig, request: AnalyzeRequest) -> Scope:
 
 def _feature_set(study: Path, name: str) -> FeatureSet | None:
     """Feature set of this name with version, or the newest of this name without."""
-    rows = query(study, "SELECT * FROM feature_set WHERE feature_set = ?", [name]).to_dicts()
-    return feature_set_from_row(rows[0]) if rows else feature_sets.newest(study, name)
+    return feature_sets.by_name(study, name) or feature_sets.newest(study, name)
 
 
 def _one_endpoint(

@@ -43,6 +43,15 @@ def binary_labels(labels: ArrayLike) -> NDArray[np.bool_]:
     return values.astype(bool)
 
 
+def exponential(coefficient: float | None) -> float | None:
+    """A hazard or odds ratio of its logarithm; None where that is missing, or the ratio too large for a number."""
+    if coefficient is None:
+        return None
+    with np.errstate(over="ignore"):
+        ratio = float(np.exp(coefficient))
+    return ratio if np.isfinite(ratio) else None
+
+
 def finite(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """Check that values are finite numbers and return them as float64.
 

@@ -11,6 +11,7 @@ from hccfeat.errors import StoreError
 from hccfeat.files import sha256_of
 from hccfeat.store.catalog import Ask, asking, query
 from hccfeat.store.committer import Committer
+from hccfeat.store.versions import find_feature_set
 
 _COHORT = {
     "patient": "SELECT * FROM patient WHERE cohort = ? ORDER BY patient_id",
@@ -145,11 +146,7 @@ def _split(ask: Ask, cohort: str, split: str | None) -> str | None:
 
 
 def _feature_set(ask: Ask, name: str) -> str:
-    sql = (
-        "SELECT feature_set FROM feature_set WHERE feature_set = ? "
-        "UNION ALL SELECT feature_set FROM newest_feature_set WHERE base = ?"
-    )
-    found = ask(sql, [name, name])["feature_set"].to_list()
-    if not found:
+    found = find_feature_set(ask, name)
+    if found is None:
         raise StoreError(f"feature set {name}", "does not exist", "`hccfeat status` lists those that do.")
-    return str(found[0])
+    return found

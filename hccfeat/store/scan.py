@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from hccfeat.errors import StoreError
 from hccfeat.store.catalog import asking
 from hccfeat.store.patches import PatchFile
+from hccfeat.store.versions import unknown_feature_set
 
 COLUMNS = ("image_id", "x", "y", "vector")
 _BATCH_ROWS = 16_384
@@ -72,9 +72,7 @@ def patch_shards(study: Path, feature_set: str, image_ids: Sequence[str] | None 
     with asking(study) as ask:
         dims = ask("SELECT dim FROM feature_set WHERE feature_set = ?", [feature_set])["dim"]
         if dims.is_empty():
-            known = ask("SELECT feature_set FROM feature_set ORDER BY feature_set")["feature_set"]
-            remedy = f"Known feature sets: {', '.join(known) or 'none yet'}."
-            raise StoreError(f"feature set {feature_set}", "does not exist", remedy)
+            raise unknown_feature_set(ask, feature_set)
         shards = ask(
             "SELECT image_id, path FROM shard WHERE feature_set = ? AND patches > 0 ORDER BY image_id",
             [feature_set],
