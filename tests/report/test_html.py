@@ -306,7 +306,7 @@ def test_a_full_disk_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.Mo
     def full_disk(path: Path, *_: object, **__: object) -> int:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(Path, "write_text", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_report(tmp_path, replace(clinical_report(), title="another"))
     assert page.read_bytes() == before
