@@ -117,7 +117,7 @@ def _(mo):
     ## 4. Which patches of an image are least like the rest of it?
 
     `study.scan("pps")` is a LazyFrame over all patches of the newest version. The condition on the image
-    decides which shard is opened; no other is touched.
+    (or on `patient_id` or `cohort`) decides which shards are opened; no other is touched.
     """)
     return
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hccfeat.analysis.clinical_folds import CrossValidated, cross_validate, tissue_source_sites
+from hccfeat.analysis.clinical_folds import CrossValidated, cross_validate
 from hccfeat.analysis.clinical_models import (
     IMPUTED,
     Treatment,
@@ -24,7 +24,10 @@ from hccfeat.analysis.data import EndpointData, Population
 from hccfeat.analysis.judging import GROUPS, decisions_without_model, judge, metric_row, risk_of
 from hccfeat.analysis.models import CLINICAL, FittedModel
 from hccfeat.analysis.optimism import corrected_figures, corrected_rows
+from hccfeat.analysis.out_of_fold import add_curves
 from hccfeat.analysis.results import EndpointResult, GroupComparison, Notice, Prediction
+from hccfeat.analysis.subgroups import add_subgroups
+from hccfeat.cohort.sites import sites_of
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
 
@@ -93,7 +96,7 @@ def describe(
 
 
 def _facts(data: EndpointData, settings: AnalysisConfig) -> dict[str, Any]:
-    return {"horizon": data.horizon_months, "timed": data.timed, "seed": settings.seed}
+    return {"horizon": data.horizon_months, "timed": data.timed, "seed": settings.seed, "ties": settings.ties}
 
 
 def _not_fitted(patients: Population, problems: dict[str, str]) -> list[Notice]:
@@ -168,12 +171,12 @@ def _add_folds(
         )
         # The comparators take long, and one repeat is enough to be compared on the same folds.
         if options is not None and repeat == 0:
-            further, notices = fit_comparators(train, data, options, settings.seed)
+            further, notices = fit_comparators(train, data, options, settings.seed, settings.ties)
             models += further
             told.extend(notice for notice in notices if notice not in told)
         return models, problems
 
-    sites = tissue_source_sites(patients) if settings.folds_by == "site" else None
+    sites = sites_of(patients.cohort, patients.ids, data.sites) if settings.folds_by == "site" else None
     found = cross_validate(patients, fit, settings, horizon=data.horizon_months, timed=data.timed, sites=sites)
     result.notices += told
     result.notices += [
@@ -189,9 +192,14 @@ def _add_folds(
         result.groups += [group for name in found.high if (group := _groups(data, found, name)) is not None]
     predictions = _predictions(data, found)
     result.predictions += predictions
+    add_curves(result, data, found.patients, found.out_of_fold)
     reference = CLINICAL if CLINICAL in found.numbers else CLINICAL + IMPUTED
     folds = dict(zip(found.patients.ids, found.fold_of.tolist(), strict=True))
-    result.comparisons += compare_models(data, predictions, settings, reference=reference, folds=folds)
+    chances = {name: dict(zip(found.patients.ids, row, strict=True)) for name, row in found.chances.items()}
+    result.comparisons += compare_models(
+        data, predictions, settings, reference=reference, folds=folds, probabilities=chances
+    )
+    add_subgroups(result, data, predictions, folds)
     return found.conditions
 
 

@@ -1,6 +1,5 @@
 """Cross-validation of clinical models inside one cohort: folds of patients or of sites, dealt again and again."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +14,7 @@ from hccfeat.analysis.crossval import SPLIT, average
 from hccfeat.analysis.data import Population
 from hccfeat.analysis.judge_metrics import estimates
 from hccfeat.analysis.models import FittedModel
+from hccfeat.analysis.out_of_fold import OutOfFold
 from hccfeat.analysis.rating import Rating, judging_times, rate
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
@@ -24,8 +24,6 @@ FOLDS = 5
 RESAMPLES = 100
 MARKS = 10
 """Times over which the Brier score of a fold is averaged."""
-BARCODE = re.compile(r"TCGA-([A-Z0-9]{2})-")
-"""TCGA's barcodes name the tissue source site second."""
 Numbers = dict[str, dict[str, Estimate]]
 """Model -> metric -> estimate."""
 Fit = Callable[[Population, int], tuple[list[FittedModel], dict[str, str]]]
@@ -51,6 +49,10 @@ class CrossValidated:
         whether it is above the median risk of that fold's training patients.
     cuts : dict
         Model -> these medians, by fold.
+    chances : dict
+        Model -> probability of the label, or of the event by the horizon (n,), in the first repeat.
+    out_of_fold : OutOfFold
+        Probabilities of all repeats.
     problems : dict
         Model -> why it was not fitted in some folds, with their number.
     conditions : list of Condition
@@ -64,6 +66,8 @@ class CrossValidated:
     risks: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     high: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     cuts: dict[str, list[float]] = field(default_factory=dict)
+    chances: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    out_of_fold: OutOfFold = field(default_factory=OutOfFold)
     problems: dict[str, str] = field(default_factory=dict)
     conditions: list[Condition] = field(default_factory=list)
 
@@ -80,7 +84,7 @@ def cross_validate(
     """Fit models in all folds but one and judge them on that one, for every fold and repeat.
 
     Figures are computed inside a fold and averaged, over folds and then over repeats; risks of different folds are
-    never put on one scale.
+    never put on one scale. Probabilities are, for curves.
 
     Parameters
     ----------
@@ -132,6 +136,7 @@ def cross_validate(
                 judges = patients.take(rows)
                 rating = rate(model, judges)
                 numbers[model.name] = estimates(judges, rating, quick, **facts)
+                found.out_of_fold.add(model.name, rating, rows, times, horizon)
                 found.descriptions.setdefault(model.name, model.description.rpartition("; ")[0])
                 if repeat == 0:
                     _keep(found, model, train, rating, rows)
@@ -192,27 +197,14 @@ def deal(patients: Population, seed: int, groups: NDArray | None = None) -> NDAr
     return fold_of
 
 
-def tissue_source_sites(patients: Population) -> list[str]:
-    """Site of each patient of TCGA, the second field of the barcode.
-
-    Raises
-    ------
-    AnalysisError
-        If an id holds no such barcode.
-    """
-    found = [BARCODE.search(patient) for patient in patients.ids]
-    if lost := sum(match is None for match in found):
-        problem = f"has {lost} of {len(found)} patients whose id names no tissue source site"
-        raise AnalysisError(f"cohort {patients.cohort}", problem, "Deal folds by patient.")
-    return [match[1] for match in found if match]
-
-
 def _keep(
     found: CrossValidated, model: FittedModel, train: Population, rating: Rating, rows: NDArray[np.bool_]
 ) -> None:
     """Risks and groups of the first repeat; the cut between the groups is the fold's own."""
     n = len(found.patients)
     found.risks.setdefault(model.name, np.full(n, np.nan))[rows] = rating.risk
+    if rating.probability is not None:
+        found.chances.setdefault(model.name, np.full(n, np.nan))[rows] = rating.probability
     cut = float(np.median(rate(model, train.take(judged_by(model, train))).risk))
     found.cuts.setdefault(model.name, []).append(cut)
     found.high.setdefault(model.name, np.zeros(n, dtype=bool))[rows] = rating.risk > cut

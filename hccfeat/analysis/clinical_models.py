@@ -15,6 +15,8 @@ from hccfeat.analysis.regressions import COX_CLINICAL, Regression, regressions
 from hccfeat.analysis.results import Notice
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
+from hccfeat.stats.cox import TIES
+from hccfeat.stats.risksets import Ties
 
 Floats = NDArray[np.float64]
 Treatment = Literal["complete", "multiple"]
@@ -55,6 +57,7 @@ def fit_regressions(
     timed: bool,
     imputations: int,
     seed: int,
+    ties: Ties = TIES,
 ) -> tuple[list[FittedModel], dict[str, str]]:
     """Fit logistic and Cox regression to complete cases, to imputed patients, or both.
 
@@ -70,6 +73,8 @@ def fit_regressions(
         Whether the endpoint has a follow-up time.
     imputations, seed : int
         Of the imputation.
+    ties : {"efron", "breslow"}
+        Of Cox regression.
 
     Returns
     -------
@@ -79,19 +84,17 @@ def fit_regressions(
     models: list[FittedModel] = []
     problems: dict[str, str] = {}
     fits: dict[str, Callable[[], FittedModel]] = {}
+    kinds = regressions(timed=timed, ties=ties)
     if "complete" in chosen:
-        fits |= {one.name: partial(fit_complete, one, train, horizon) for one in regressions(timed=timed)}
+        fits |= {one.name: partial(fit_complete, one, train, horizon) for one in kinds}
     if "multiple" in chosen:
         known = train.take(train.followed | train.labelled)
         try:
             imputed = impute(known, usable_indicators(known), imputations=imputations, seed=seed)
         except AnalysisError as error:
-            problems |= {one.name + IMPUTED: str(error) for one in regressions(timed=timed)}
+            problems |= {one.name + IMPUTED: str(error) for one in kinds}
         else:
-            fits |= {
-                one.name + IMPUTED: partial(fit_imputed, one, known, imputed, horizon)
-                for one in regressions(timed=timed)
-            }
+            fits |= {one.name + IMPUTED: partial(fit_imputed, one, known, imputed, horizon) for one in kinds}
     for name, fit in fits.items():
         try:
             models.append(fit())
@@ -130,6 +133,7 @@ def fit_imputed_beside(
         timed=timed,
         imputations=settings.imputations,
         seed=settings.seed,
+        ties=settings.ties,
     )
     title = f"No imputed model in cohort {train.cohort}"
     return models, [Notice("caution", title, f"{name}: {reason}") for name, reason in problems.items()]

@@ -8,22 +8,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hccfeat.analysis.added_value import added_value
+from hccfeat.analysis.added_value import added_value, pooled_added_value
+from hccfeat.analysis.completed_risks import JUDGES, completed_risks
 from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.judge_metrics import too_few
-from hccfeat.analysis.judged_risks import JudgedRisks, judged_risks
+from hccfeat.analysis.judged_risks import CompletedRisks, JudgedRisks, judged_risks
 from hccfeat.analysis.models import CLINICAL, COLOUR, IMAGE_MODELS, INTEGRATED
-from hccfeat.analysis.results import EndpointResult, ModelComparison, Prediction
+from hccfeat.analysis.results import EndpointResult, ModelComparison, Notice, Prediction, SplitRole
 from hccfeat.config import AnalysisConfig
+from hccfeat.errors import AnalysisError
 from hccfeat.stats.delong import paired_delong
 from hccfeat.stats.estimate import Estimate
 from hccfeat.stats.intervals import holm, normal_estimate, wald_p
 from hccfeat.stats.paired_bootstrap import paired_auroc, paired_brier, paired_brier_at, paired_harrell
 
 AUROC, C_INDEX, BRIER, ADDED = "auroc", "c_index", "brier", "likelihood_ratio"
-TESTED = (AUROC, ADDED)
+ADDED_IMPUTED = "likelihood_ratio_imputed"
+TESTED = (AUROC, ADDED, ADDED_IMPUTED)
 """Metrics with a P; the others are given with their interval alone, which keeps the families small."""
-TEST_NAMES = {AUROC: "DeLong's paired tests of AUROC", ADDED: "likelihood-ratio tests of added value"}
+TEST_NAMES = {
+    AUROC: "DeLong's paired tests of AUROC",
+    ADDED: "likelihood-ratio tests of added value",
+    ADDED_IMPUTED: "likelihood-ratio tests of added value on imputed patients",
+}
+
+FILLED = (
+    "missing indicators are training medians, which leave a risk that follows them too much to add: read the "
+    "imputed test beside it"
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ def compare_models(
     *,
     reference: str = CLINICAL,
     folds: Mapping[str, int] | None = None,
+    completed: Mapping[tuple[str, SplitRole], CompletedRisks] | None = None,
+    probabilities: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[ModelComparison]:
     """Compare the models of an endpoint in every cohort and split that judged them.
 
@@ -60,6 +74,11 @@ def compare_models(
         Model that the others are compared with.
     folds : mapping, optional
         Patient -> fold of a cross-validation; its differences are means over folds.
+    completed : mapping, optional
+        (cohort, split) -> risks of patients whose missing indicators are imputed.
+    probabilities : mapping, optional
+        Model -> patient -> probability of the label, or of the event by the horizon: for the Brier score of models
+        whose risk is none.
 
     Returns
     -------
@@ -72,7 +91,9 @@ def compare_models(
         If a patient is judged twice by one model, or a cross-validated patient has no fold.
     """
     rows = []
-    for judged in judged_risks(data, predictions, folds):
+    for found in judged_risks(data, predictions, folds, completed):
+        said = {name: [of.get(one, np.nan) for one in found.ids] for name, of in (probabilities or {}).items()}
+        judged = replace(found, probabilities={name: np.array(row) for name, row in said.items()})
         rows += compare_pairs(judged, model_pairs(list(judged.risks), reference), settings, reference)
     return rows
 
@@ -83,13 +104,24 @@ def add_comparisons(result: EndpointResult, data: EndpointData, settings: Analys
     Parameters
     ----------
     result : EndpointResult
-        With its predictions; ``artefacts["folds"]`` maps the patients of a cross-validation to their folds.
+        With its predictions; ``artefacts["folds"]`` maps the patients of a cross-validation to their folds,
+        ``artefacts["judges"]`` are the judges from whom risks are completed.
     data : EndpointData
         With the outcomes of these patients.
     settings : AnalysisConfig
         Bootstraps and seed.
     """
-    result.comparisons += compare_models(data, result.predictions, settings, folds=result.artefacts.get("folds"))
+    completed: dict[tuple[str, SplitRole], CompletedRisks] = {}
+    for place, parts in result.artefacts.get(JUDGES, {}).items():
+        try:
+            found = completed_risks(parts, settings)
+        except AnalysisError as error:
+            title = f"Added value not tested on imputed patients of cohort {place[0]}"
+            result.notices.append(Notice("caution", title, str(error), "missingness"))
+        else:
+            completed |= {place: found} if found is not None else {}
+    folds = result.artefacts.get("folds")
+    result.comparisons += compare_models(data, result.predictions, settings, folds=folds, completed=completed)
 
 
 def model_pairs(models: Sequence[str], reference: str) -> list[Pair]:
@@ -180,7 +212,11 @@ def _rows(judged: JudgedRisks, pair: Pair, settings: AnalysisConfig, reference: 
         found[C_INDEX] = (_harrell(judged, pair, settings), None)
     found[BRIER] = (_brier(judged, pair, settings), None)
     if pair.declared and pair.second == reference:
-        found[ADDED] = added_value(judged, pair.first, reference)
+        found[ADDED] = added_value(judged, pair.first, reference, settings.ties)
+        if {pair.first, reference} <= set(judged.completed):
+            filled, p = found[ADDED]
+            found[ADDED] = replace(filled, method=f"{filled.method}; {FILLED}"), p
+            found[ADDED_IMPUTED] = pooled_added_value(judged, pair.first, reference, settings.ties)
     return [
         ModelComparison(
             endpoint=judged.endpoint,
@@ -223,6 +259,7 @@ def _harrell(judged: JudgedRisks, pair: Pair, settings: AnalysisConfig) -> Estim
 
 def _brier(judged: JudgedRisks, pair: Pair, settings: AnalysisConfig) -> Estimate:
     """Difference in Brier score: at the horizon under censoring, or of the label where there is no horizon."""
+    judged = replace(judged, risks=judged.risks | judged.probabilities)
     both = judged.both(pair.first, pair.second)
     if judged.timed and judged.horizon is not None:
         keep = both & ~(np.isnan(judged.months) | np.isnan(judged.recurred))

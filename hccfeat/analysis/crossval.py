@@ -8,6 +8,7 @@ import numpy as np
 
 from hccfeat.analysis.clinical_models import fit_imputed_beside
 from hccfeat.analysis.comparators import ComparatorOptions, fit_comparators
+from hccfeat.analysis.completed_risks import keep_judges
 from hccfeat.analysis.data import EndpointData, Population, population
 from hccfeat.analysis.guard import assert_unseen
 from hccfeat.analysis.judging import (
@@ -18,7 +19,7 @@ from hccfeat.analysis.judging import (
     predictions,
     rate,
 )
-from hccfeat.analysis.models import FitRiskOfImages, check_classes, fit_models
+from hccfeat.analysis.models import FitRiskOfImages, FittedModel, check_classes, fit_models
 from hccfeat.analysis.notices import attrition_row, judge_notices, training_notices
 from hccfeat.analysis.rating import LEAST_FOLLOWED, YEARS, followed_beyond
 from hccfeat.analysis.results import DecisionCurve, EndpointResult, Notice, SplitRole
@@ -42,6 +43,7 @@ class Fold:
     """Model -> metric -> estimate."""
     descriptions: dict[str, str] = field(default_factory=dict)
     decisions: list[DecisionCurve] = field(default_factory=list)
+    models: list[FittedModel] = field(default_factory=list)
 
 
 def analyse_folds(
@@ -97,6 +99,7 @@ def analyse_folds(
     for model, description in {name: text for fold in found for name, text in fold.descriptions.items()}.items():
         _add_means(result, model, description, found)
     _add_decisions(result, found)
+    keep_judges(result, [(fold.judges, fold.models) for fold in found if fold.models])
     result.notices.append(
         Notice(
             "info",
@@ -156,10 +159,11 @@ def _judge_fold(
         return
     models = fit_models(train, settings.seed, prognostic or PrognosticRecipe(), fit_images)
     if comparators is not None:
-        further, notices = fit_comparators(everyone, data, comparators, settings.seed)
+        further, notices = fit_comparators(everyone, data, comparators, settings.seed, settings.ties)
         imputed, problems = fit_imputed_beside(everyone, settings, horizon=data.horizon_months, timed=data.timed)
         models += further + imputed
         result.notices += [notice for notice in notices + problems if notice not in result.notices]
+    fold.models += models
     if fold.number == 1:
         result.notices += training_notices(train)
     for model in models:

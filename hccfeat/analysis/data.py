@@ -52,6 +52,12 @@ class EndpointData:
         False for an endpoint that is a finding without a time: nothing of it can be analysed as survival.
     bags : callable, optional
         Patch vectors behind ``images``, by the same encoder, read when a model asks for them.
+    sites : dict
+        Site by patient id, where the clinical table names it.
+    outside_split : int
+        Patients of the development cohort who are not here, because the frozen split does not hold them.
+    groups : DataFrame or None
+        ``patient_id`` and a column of level names (String) per variable within whose levels models are judged.
     """
 
     endpoint: str
@@ -66,6 +72,9 @@ class EndpointData:
     modality: Modality = "slide"
     timed: bool = True
     bags: PatchBags | None = None
+    sites: dict[str, str] = field(default_factory=dict)
+    groups: pl.DataFrame | None = None
+    outside_split: int = 0
 
     def __post_init__(self) -> None:
         _check_patients(self.patients)

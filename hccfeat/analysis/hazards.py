@@ -11,10 +11,11 @@ from hccfeat.analysis.proportionality import proportionality
 from hccfeat.analysis.results import ConditionKind, HazardRatio, ProportionalityTest
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import constant
-from hccfeat.stats.cox import CoxEstimate, cox_univariable
+from hccfeat.stats.cox import TIES, CoxEstimate, cox_univariable
 from hccfeat.stats.estimate import exponential
 from hccfeat.stats.firth import FirthTerm, firth_cox
 from hccfeat.stats.logrank import logrank_table, permutation_logrank
+from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
 
 Floats = NDArray[np.float64]
@@ -27,7 +28,7 @@ PERMUTATIONS = 9999
 
 
 def univariable(
-    endpoint: str, patients: Population, kind: str
+    endpoint: str, patients: Population, kind: str, ties: Ties = TIES
 ) -> tuple[list[HazardRatio], list[Condition], list[ProportionalityTest]]:
     """Cox regression of each indicator alone, in the coding of the clinical table, on complete cases.
 
@@ -39,6 +40,8 @@ def univariable(
         Whoever has a survival time and the indicator counts; n is that of each row.
     kind : str
         ``univariable``, or ``univariable, apparent`` for training patients.
+    ties : {"efron", "breslow"}
+        Of the Wald hazard ratios.
 
     Returns
     -------
@@ -51,19 +54,19 @@ def univariable(
     for column, name in enumerate(patients.indicator_names):
         keep = patients.followed & ~np.isnan(patients.indicators[:, column])
         time, event, values = patients.time[keep], patients.event[keep], patients.indicators[keep, column]
-        fit, condition = guarded_hazard(time, event, values, f"{kind} of {name}")
+        fit, condition = guarded_hazard(time, event, values, f"{kind} of {name}", ties)
         rows.append(hazard_row(endpoint, patients.cohort, kind, name, fit))
         if condition is not None:
             found.append(condition)
             continue
-        test, changing = proportionality(patients, kind, time, event, values, [name])
+        test, changing = proportionality(patients, kind, time, event, values, [name], ties)
         tests += test
         found += changing
     return rows, found, tests
 
 
 def guarded_hazard(
-    time: Floats, event: Floats, covariate: Floats, about: str
+    time: Floats, event: Floats, covariate: Floats, about: str, ties: Ties = TIES
 ) -> tuple[CoxEstimate, Condition | None]:
     """Hazard ratio of one covariate: Wald's, or Firth's where the covariate separates the events.
 
@@ -73,6 +76,8 @@ def guarded_hazard(
         Complete.
     about : str
         What the hazard ratio is of, for the condition.
+    ties : {"efron", "breslow"}
+        Of Wald's.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def guarded_hazard(
         interval and penalised likelihood-ratio P where a level of a two-valued covariate has no events, or no
         finite maximum exists; ``ties`` then says so.
     """
-    fit = cox_univariable(time, event, covariate)
+    fit = cox_univariable(time, event, covariate, ties)
     if not fit.reason:
         return fit, None
     if fit.events < FEW_EVENTS:

@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hccfeat.analysis.data import Population
-from hccfeat.stats.coxmodel import cox_model
+from hccfeat.stats.cox import TIES
+from hccfeat.stats.coxmodel import CoxFit, cox_model
 from hccfeat.stats.imputation import Pooled, PooledTest, d3, rubin
 from hccfeat.stats.imputer import Imputer, fit_imputer
 from hccfeat.stats.km import product_limit
-from hccfeat.stats.logistic import logistic
-from hccfeat.stats.risksets import PartialLikelihood
+from hccfeat.stats.logistic import LogisticFit, logistic
+from hccfeat.stats.risksets import PartialLikelihood, Ties
 
 Floats = NDArray[np.float64]
+Likelihoods = tuple[Floats | np.float64, Floats | np.float64]
+"""Log-likelihoods of the copies (m,), or one of all: at the estimates of each, and at their mean."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,11 @@ class PooledModel:
     pooled : Pooled
         Coefficients per unit (Rubin's rules).
     test : PooledTest
-        All covariates against none (D3).
+        The covariates tested, all by default, against the model without them (D3).
     n, events, times : int
         Patients, those with the event, and imputations.
+    incomplete : int
+        Patients with a covariate that is not the same in all copies.
     """
 
     terms: tuple[str, ...]
@@ -120,31 +125,72 @@ class PooledModel:
     n: int
     events: int
     times: int
+    incomplete: int
+
+    @property
+    def basis(self) -> str:
+        """Imputations, and whom they concern, in words."""
+        return f"{self.times} imputations, {self.incomplete} of {self.n} patients with a missing item"
+
+    @property
+    def said(self) -> str:
+        """Basis and test in words."""
+        test = self.test
+        residual = f"{test.residual_df:.0f}" if np.isfinite(test.residual_df) else "infinite"
+        return f"{self.basis}: F {test.f:.3f} on {test.df} and {residual} degrees of freedom"
 
 
-def pooled_cox(time: Floats, event: Floats, copies: Floats, names: Sequence[str]) -> PooledModel:
-    """Cox regression (Efron ties) of each completed copy of the covariates (m, n, p), pooled.
+def pooled_cox(
+    time: Floats,
+    event: Floats,
+    copies: Floats,
+    names: Sequence[str],
+    ties: Ties = TIES,
+    *,
+    tested: int | None = None,
+) -> PooledModel:
+    """Cox regression of each completed copy of the covariates (m, n, p), pooled.
+
+    Parameters
+    ----------
+    time, event : ndarray (n,)
+        Months, and 0/1.
+    copies : ndarray (m, n, p)
+        Completed covariates.
+    names : sequence of str
+        One per covariate.
+    ties : {"efron", "breslow"}
+        Treatment of events at the same time.
+    tested : int, optional
+        How many of the last covariates the likelihood-ratio test takes away; all by default.
 
     Raises
     ------
     AnalysisError
         If a copy has no finite estimate, or there are fewer than two.
     """
-    fits = [cox_model(time, event, x) for x in copies]
+    fits = [cox_model(time, event, x, ties) for x in copies]
     estimates = np.array([fit.coefficients for fit in fits])
     pooled = rubin(estimates, np.array([fit.covariance for fit in fits]))
-    shared = [
-        PartialLikelihood(fit.sets, (fit.x - fit.centre)[fit.sets.order], pooled.estimates).log_likelihood
-        for fit in fits
-    ]
-    null = fits[0].null_log_likelihood
-    own = np.array([fit.log_likelihood for fit in fits])
-    test = d3(2 * (own - null), 2 * (np.array(shared) - null), len(names))
-    return PooledModel(tuple(names), pooled, test, fits[0].n, fits[0].events, len(fits))
+    tested = len(names) if tested is None else tested
+    smaller: Likelihoods = (np.float64(fits[0].null_log_likelihood),) * 2
+    if kept := len(names) - tested:
+        smaller = _cox_likelihoods([cox_model(time, event, x[:, :kept], ties) for x in copies])
+    test = _nested(_cox_likelihoods(fits), smaller, tested)
+    return PooledModel(tuple(names), pooled, test, fits[0].n, fits[0].events, len(fits), _incomplete(copies))
 
 
-def pooled_logistic(labels: Floats, copies: Floats, names: Sequence[str]) -> PooledModel:
+def pooled_logistic(
+    labels: Floats, copies: Floats, names: Sequence[str], *, tested: int | None = None
+) -> PooledModel:
     """Logistic regression of each completed copy of the covariates (m, n, p), pooled.
+
+    Parameters
+    ----------
+    labels : ndarray of 0/1 (n,)
+        Event.
+    copies, names, tested
+        As for :func:`pooled_cox`.
 
     Raises
     ------
@@ -160,13 +206,41 @@ def pooled_logistic(labels: Floats, copies: Floats, names: Sequence[str]) -> Poo
     estimates = np.array([fit.coefficients for fit in fits])
     covariances = [_logistic_covariance(x, fit.predict(x)) for x, fit in zip(standard, fits, strict=True)]
     pooled = rubin(estimates @ back.T, back @ np.array(covariances) @ back.T)
-    middle = estimates.mean(axis=0)
+    tested = len(names) if tested is None else tested
     share = labels.mean()
     null = len(labels) * float(share * np.log(share) + (1 - share) * np.log1p(-share))
-    own = np.array([fit.log_likelihood for fit in fits])
-    shared = np.array([_logistic_likelihood(x, labels, middle) for x in standard])
-    test = d3(2 * (own - null), 2 * (shared - null), len(names))
-    return PooledModel((fits[0].terms[0], *names), pooled, test, fits[0].n, fits[0].events, len(fits))
+    smaller: Likelihoods = (np.float64(null),) * 2
+    if kept := len(names) - tested:
+        few = standard[:, :, :kept]
+        smaller = _logistic_likelihoods(few, labels, [logistic(x, labels, list(names[:kept])) for x in few])
+    test = _nested(_logistic_likelihoods(standard, labels, fits), smaller, tested)
+    terms = (fits[0].terms[0], *names)
+    return PooledModel(terms, pooled, test, fits[0].n, fits[0].events, len(fits), _incomplete(copies))
+
+
+def _nested(larger: Likelihoods, smaller: Likelihoods, tested: int) -> PooledTest:
+    """D3 of a model against a smaller one: either is taken at its own estimates averaged over the copies."""
+    own, shared = (2 * np.asarray(many - few) for many, few in zip(larger, smaller, strict=True))
+    return d3(own, shared, tested)
+
+
+def _cox_likelihoods(fits: Sequence[CoxFit]) -> Likelihoods:
+    middle = np.mean([fit.coefficients for fit in fits], axis=0)
+    shared = [
+        PartialLikelihood(fit.sets, (fit.x - fit.centre)[fit.sets.order], middle).log_likelihood for fit in fits
+    ]
+    return np.array([fit.log_likelihood for fit in fits]), np.array(shared)
+
+
+def _logistic_likelihoods(copies: Floats, labels: Floats, fits: Sequence[LogisticFit]) -> Likelihoods:
+    middle = np.mean([fit.coefficients for fit in fits], axis=0)
+    shared = [_logistic_likelihood(x, labels, middle) for x in copies]
+    return np.array([fit.log_likelihood for fit in fits]), np.array(shared)
+
+
+def _incomplete(copies: Floats) -> int:
+    """Patients whose rows (m, n, p) are not the same in all copies; known values are."""
+    return int((copies != copies[0]).any(axis=(0, 2)).sum())
 
 
 def _logistic_covariance(x: Floats, probability: Floats) -> Floats:

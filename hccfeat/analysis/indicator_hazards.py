@@ -1,20 +1,24 @@
 """The PPS risk groups inside strata of indicators, and hazard ratios alone and adjusted (P1, Fig 6B-C)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hccfeat.analysis.data import EndpointData
+from hccfeat.analysis.data import EndpointData, Population
 from hccfeat.analysis.hazards import hazard_row, per_sd
+from hccfeat.analysis.imputed import PooledModel, impute, pooled_cox
 from hccfeat.analysis.judging import judge
+from hccfeat.analysis.models import usable_indicators
 from hccfeat.analysis.prognosis import RatedPatients
 from hccfeat.analysis.results import GroupComparison, HazardRatio
 from hccfeat.cohort.descriptions import Variable
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
+from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.cox import CoxModel, cox_multivariable, cox_univariable, likelihood_ratio
+from hccfeat.stats.survival import FEW_EVENTS
 
 HIGH = "PPS risk, high against low"
 PER_SD = "PPS risk, per SD"
@@ -167,15 +171,7 @@ def adjusted(judges: RatedPatients, indicators: Sequence[TwoGroups]) -> list[Adj
     AnalysisError
         If no indicator is recorded for at least half of the judges, or nobody has all of them.
     """
-    judged = judges.take(judges.patients.followed)
-    values = {coding.upper: coded(judged, coding) for coding in indicators}
-    kept = {name: column for name, column in values.items() if _share_known(column) >= LEAST_KNOWN}
-    if not kept:
-        raise AnalysisError(
-            f"patients of cohort {judges.patients.cohort}",
-            f"have no indicator that {LEAST_KNOWN:.0%} of them have",
-            "Map the indicators in the cohort's description.",
-        )
+    judged, kept, unrecorded = _recorded(judges, indicators)
     matrix = np.column_stack(list(kept.values()))
     complete = np.asarray(np.isfinite(matrix).all(axis=1), dtype=bool)
     if not complete.any():
@@ -185,17 +181,111 @@ def adjusted(judges: RatedPatients, indicators: Sequence[TwoGroups]) -> list[Adj
     cases, matrix = judged.take(complete), matrix[complete]
     time, event = cases.patients.time, cases.patients.event
     clinical = cox_multivariable(time, event, matrix, list(kept))
-    forms = {PER_SD: per_sd(cases.risk)}
-    if cases.cut is not None:
-        forms = {HIGH: cases.high.astype(float)} | forms
     found = []
-    for term, risk in forms.items():
+    for term, risk in _forms(cases).items():
         # Last: a covariate that repeats earlier ones is left out, and that must not be an indicator.
         full = cox_multivariable(time, event, np.column_stack([matrix, risk]), [*kept, term])
         test = likelihood_ratio(clinical, full)
-        unrecorded = tuple(name for name in values if name not in kept)
         found.append(Adjusted(term, clinical, full, *test, len(judged) - len(cases), unrecorded))
     return found
+
+
+@dataclass(frozen=True)
+class AdjustedImputed:
+    """The model with the indicators and PPS pooled over imputations; ``model`` is None where ``reason`` says why.
+
+    Its test is D3 of the PPS risk against the indicators alone. ``n`` and ``events`` are of all judges with a
+    follow-up time, ``incomplete`` those with a missing indicator; ``left_out`` maps covariates that could not take
+    part to the reason.
+    """
+
+    term: str
+    model: PooledModel | None
+    n: int
+    events: int
+    incomplete: int
+    left_out: dict[str, str]
+    unrecorded: tuple[str, ...]
+    reason: str = ""
+
+
+def adjusted_imputed(
+    judges: RatedPatients, indicators: Sequence[TwoGroups], settings: AnalysisConfig
+) -> list[AdjustedImputed]:
+    """The regressions of :func:`adjusted` with missing indicators imputed, for both forms of the PPS risk.
+
+    The coded indicators are imputed as numbers from a joint normal distribution of the judges, with the PPS risk,
+    the event and its cumulative hazard: they are coded first and then imputed, because the model holds the codes
+    (von Hippel 2009).
+
+    Returns
+    -------
+    list of AdjustedImputed
+        Empty where no judge lacks an indicator, or the settings ask for complete cases only.
+
+    Raises
+    ------
+    AnalysisError
+        If no indicator is recorded for at least half of the judges.
+    """
+    judged, kept, unrecorded = _recorded(judges, indicators)
+    matrix = np.column_stack(list(kept.values()))
+    if settings.missing == "complete" or not np.isnan(matrix).any():
+        return []
+    found = []
+    for term, risk in _forms(judged).items():
+        columns = np.column_stack([matrix, risk])
+        patients = replace(judged.patients, indicators=columns, indicator_names=[*kept, term])
+        found.append(_imputed(patients, term, unrecorded, settings))
+    return found
+
+
+def _imputed(
+    patients: Population, term: str, unrecorded: tuple[str, ...], settings: AnalysisConfig
+) -> AdjustedImputed:
+    names, events = patients.indicator_names, int(patients.event.sum())
+    varying = usable_indicators(patients)
+    left_out = {name: "constant" for k, name in enumerate(names) if k not in varying}
+    incomplete = int(np.isnan(patients.indicators).any(axis=1).sum())
+    withheld = AdjustedImputed(term, None, len(patients), events, incomplete, left_out, unrecorded)
+    if events < FEW_EVENTS:
+        return replace(withheld, reason=f"only {events} events (fewer than {FEW_EVENTS})")
+    try:
+        copies = impute(patients, varying, imputations=settings.imputations, seed=settings.seed).completed
+        kept, repeated = independent_columns(copies[0], [names[k] for k in varying])
+        left_out |= repeated
+        shown = [names[varying[k]] for k in kept]
+        if term in left_out:
+            return replace(withheld, reason=f"{term} is {left_out[term]}")
+        if events <= len(shown):
+            return replace(withheld, reason=f"{events} events for {len(shown)} coefficients")
+        time, event = patients.time, patients.event
+        model = pooled_cox(time, event, copies[:, :, kept], shown, tested=1)
+    except AnalysisError as error:
+        return replace(withheld, reason=f"not pooled: {error.entity} {error.problem}")
+    return replace(withheld, model=model)
+
+
+def _recorded(
+    judges: RatedPatients, indicators: Sequence[TwoGroups]
+) -> tuple[RatedPatients, dict[str, NDArray[np.float64]], tuple[str, ...]]:
+    """Judges with a follow-up time, their coded indicators that enough of them have, and the others' names."""
+    judged = judges.take(judges.patients.followed)
+    values = {coding.upper: coded(judged, coding) for coding in indicators}
+    kept = {name: column for name, column in values.items() if _share_known(column) >= LEAST_KNOWN}
+    if not kept:
+        raise AnalysisError(
+            f"patients of cohort {judges.patients.cohort}",
+            f"have no indicator that {LEAST_KNOWN:.0%} of them have",
+            "Map the indicators in the cohort's description.",
+        )
+    return judged, kept, tuple(name for name in values if name not in kept)
+
+
+def _forms(judged: RatedPatients) -> dict[str, NDArray[np.float64]]:
+    """The PPS risk as high against low, where there is a cut, and per SD (n,)."""
+    high = {} if judged.cut is None else {HIGH: judged.high.astype(float)}
+    return high | {PER_SD: per_sd(judged.risk)}
 
 
 def _share_known(column: NDArray[np.float64]) -> float:

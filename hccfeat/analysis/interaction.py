@@ -1,14 +1,20 @@
 """Whether the effect of treatment depends on the PPS risk: a Cox model with their product, adjusted."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import chi2
 
-from hccfeat.analysis.hazards import per_sd
+from hccfeat.analysis.hazards import FIRTH_GIVEN, FIRTH_TIES, per_sd
 from hccfeat.analysis.treatment import Patients
-from hccfeat.stats.cox import CoxModel, cox_multivariable, likelihood_ratio
+from hccfeat.errors import AnalysisError
+from hccfeat.stats.cox import TIES, CoxModel, CoxTerm, cox_multivariable, likelihood_ratio
+from hccfeat.stats.estimate import exponential
+from hccfeat.stats.firth import FirthTerm, firth_cox
+from hccfeat.stats.risksets import Ties
 
 TREATMENT, RISK, PRODUCT = "sorafenib", "PPS risk per SD", "sorafenib x PPS risk"
 MOST_MISSING = 0.2
@@ -20,7 +26,8 @@ class Interaction:
     """Cox models without (``smaller``) and with (``larger``) the product of treatment and risk.
 
     ``chisq``, ``df`` and ``p`` are of the likelihood-ratio test between them, None where it cannot be made;
-    ``reason`` then says why. ``arms`` are the patients and events (untreated, treated) who took part.
+    ``reason`` then says why. ``n`` and ``events`` are of (untreated, treated) who took part. Where an estimate runs
+    to infinity the larger model is Firth's, the test that of its penalised likelihood, and ``replaced`` says why.
     """
 
     name: str
@@ -34,15 +41,26 @@ class Interaction:
     incomplete: int
     left_out: dict[str, str] = field(default_factory=dict)
     reason: str = ""
+    replaced: str = ""
+
+    @property
+    def note(self) -> str:
+        """Why there is no test, or why it is Firth's."""
+        return f"{self.replaced}; {FIRTH_GIVEN}" if self.replaced else self.reason
 
 
 def interaction(
-    patients: Patients, covariates: Mapping[str, pl.Series], *, with_products: bool = False
+    patients: Patients,
+    covariates: Mapping[str, pl.Series],
+    *,
+    with_products: bool = False,
+    ties: Ties = TIES,
 ) -> Interaction:
     """Test whether treatment works differently at higher risk, adjusted for what decided about treatment.
 
     The risk is centred and in standard deviations of the patients who take part, so that the hazard ratio of
-    treatment is that at their mean risk.
+    treatment is that at their mean risk. Where an estimate runs to infinity or an arm has no events, Firth's method
+    takes over, with Breslow's ties.
 
     Parameters
     ----------
@@ -54,6 +72,8 @@ def interaction(
     with_products : bool
         Also give both models the product of the risk with each covariate. Covariates that decide about treatment
         can otherwise lend their own product with the risk to treatment (docs/evidence/treatment.md).
+    ties : {"efron", "breslow"}
+        Of the models by maximum likelihood.
     """
     known, left_out = _columns(covariates, len(patients))
     matrix = np.column_stack([np.ones((len(patients), 0)), *known.values()])
@@ -69,12 +89,12 @@ def interaction(
         columns += [risk * (column - column.mean()) if len(kept) else risk for column in matrix[complete].T]
     smaller_x = np.column_stack(columns)
     larger_x = np.column_stack([smaller_x, treated * risk])
-    smaller = cox_multivariable(kept.months, kept.event, smaller_x, names)
-    larger = cox_multivariable(kept.months, kept.event, larger_x, [*names, PRODUCT])
+    smaller = cox_multivariable(kept.months, kept.event, smaller_x, names, ties)
+    larger = cox_multivariable(kept.months, kept.event, larger_x, [*names, PRODUCT], ties)
     reason = _why_not(smaller, larger)
     chisq, df, p = (None, None, None) if reason else likelihood_ratio(smaller, larger)
     arms = (~kept.treated, kept.treated)
-    return Interaction(
+    found = Interaction(
         f"{patients.name}, with products of risk and covariates" if with_products else patients.name,
         smaller,
         larger,
@@ -87,6 +107,40 @@ def interaction(
         left_out=left_out | larger.left_out,
         reason=reason,
     )
+    # Treatment varies and comes first: it is left out for an arm without events alone.
+    empty = TREATMENT in larger.left_out and all(found.n)
+    if smaller.separated or larger.separated or empty:
+        return _firth(found, kept, larger_x, [*names, PRODUCT])
+    return found
+
+
+def _firth(found: Interaction, kept: Patients, x: NDArray[np.float64], names: Sequence[str]) -> Interaction:
+    """The interaction with Firth's model as the larger one; as it was, and why, where that fails."""
+    left_out = {name: why for name, why in found.larger.left_out.items() if name != TREATMENT}
+    columns = [k for k, name in enumerate(names) if name not in left_out]
+    try:
+        if lacking := [f"{name}: {left_out[name]}" for name in (RISK, PRODUCT) if name in left_out]:
+            raise AnalysisError("interaction", "; ".join(lacking), "Use more patients.")
+        fit = firth_cox(kept.months, kept.event, x[:, columns])
+        terms = tuple(_term(names[k], term) for k, term in zip(columns, fit.terms, strict=True))
+    except AnalysisError as error:
+        return replace(found, reason=f"{found.reason}; Firth's method failed: {error.problem}")
+    larger = CoxModel(terms, None, fit.n, fit.events, FIRTH_TIES, left_out)
+    p = terms[-1].p
+    if p is None:
+        return replace(found, larger=larger, reason=f"{found.reason}; Firth's method gives no P of the product")
+    chisq = float(chi2.isf(p, 1))
+    left_out = {name: why for name, why in found.left_out.items() if name != TREATMENT}
+    return replace(
+        found, larger=larger, chisq=chisq, df=1, p=p, left_out=left_out, reason="", replaced=found.reason
+    )
+
+
+def _term(name: str, term: FirthTerm) -> CoxTerm:
+    ratio, lower, upper = (exponential(one) for one in (term.coefficient, term.lower, term.upper))
+    if ratio is None:
+        raise AnalysisError("interaction", f"the hazard ratio of {name} is too large to write", "Rescale it.")
+    return CoxTerm(name, term.coefficient, term.standard_error, ratio, lower, upper, term.p)
 
 
 def _columns(covariates: Mapping[str, pl.Series], n: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -1,7 +1,7 @@
 """Risks of several models for the same judged patients, with their outcomes, as aligned arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,14 @@ from hccfeat.analysis.results import Prediction, SplitRole
 from hccfeat.errors import AnalysisError
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CompletedRisks:
+    """Risks by models (m, n) of patients whose missing indicators are imputed m times; ``ids`` are the patients."""
+
+    ids: list[str]
+    risks: dict[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +40,11 @@ class JudgedRisks:
         Of the endpoint, in months.
     timed : bool
         Whether the endpoint has a follow-up time.
+    completed : dict
+        Model -> risk (m, n) under each imputation of missing indicators, NaN where there is none; empty where
+        nothing was imputed.
+    probabilities : dict
+        Model -> probability of the label, or of the event by the horizon (n,), where that is not its risk.
 
     Raises
     ------
@@ -51,6 +64,10 @@ class JudgedRisks:
     risks: dict[str, Floats]
     horizon: float | None = None
     timed: bool = True
+    completed: dict[str, Floats] = field(default_factory=dict)
+    probabilities: dict[str, Floats] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    """Patients (n,), sorted."""
 
     def __post_init__(self) -> None:
         if self.split == "apparent":
@@ -76,7 +93,10 @@ class JudgedRisks:
 
 
 def judged_risks(
-    data: EndpointData, predictions: Sequence[Prediction], folds: Mapping[str, int] | None = None
+    data: EndpointData,
+    predictions: Sequence[Prediction],
+    folds: Mapping[str, int] | None = None,
+    completed: Mapping[tuple[str, SplitRole], CompletedRisks] | None = None,
 ) -> list[JudgedRisks]:
     """Collect the judged risks of an endpoint, one entry per cohort and split; apparent risks are passed over.
 
@@ -89,6 +109,8 @@ def judged_risks(
     folds : mapping, optional
         Patient -> fold, for the predictions of a cross-validation; without it those are passed over, because
         risks of different folds are on different scales.
+    completed : mapping, optional
+        (cohort, split) -> risks of patients whose missing indicators are imputed.
 
     Raises
     ------
@@ -105,7 +127,14 @@ def judged_risks(
             raise AnalysisError(f"model {row.model}", problem, "Judge each patient once.")
         of_model[row.patient_id] = row.risk
     return [
-        _collected(data, cohort, split, models, folds if split == "cross_validation" else None)
+        _collected(
+            data,
+            cohort,
+            split,
+            models,
+            folds if split == "cross_validation" else None,
+            (completed or {}).get((cohort, split)),
+        )
         for (cohort, split), models in found.items()
     ]
 
@@ -116,6 +145,7 @@ def _collected(
     split: SplitRole,
     models: Mapping[str, Mapping[str, float]],
     folds: Mapping[str, int] | None,
+    completed: CompletedRisks | None,
 ) -> JudgedRisks:
     ids = sorted(set().union(*models.values()))
     if folds is not None and (lost := sum(patient not in folds for patient in ids)):
@@ -144,7 +174,16 @@ def _collected(
         },
         horizon=data.horizon_months,
         timed=data.timed,
+        completed={} if completed is None else _aligned(completed, ids),
+        ids=ids,
     )
+
+
+def _aligned(completed: CompletedRisks, ids: Sequence[str]) -> dict[str, Floats]:
+    """Completed risks (m, n) in the order of some patients; NaN for others than theirs."""
+    row_of = {patient: row for row, patient in enumerate(completed.ids)}
+    rows = np.array([row_of.get(patient, -1) for patient in ids], dtype=np.int64)
+    return {model: np.where(rows < 0, np.nan, risks[:, rows]) for model, risks in completed.risks.items()}
 
 
 def _floats(rows: pl.DataFrame, *names: str) -> Floats:

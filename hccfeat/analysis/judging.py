@@ -36,6 +36,7 @@ from hccfeat.analysis.results import (
 from hccfeat.config import AnalysisConfig
 from hccfeat.stats.discrimination import auroc, roc_points
 from hccfeat.stats.estimate import Estimate
+from hccfeat.stats.risksets import Ties
 
 __all__ = [
     "GROUPS",
@@ -107,7 +108,7 @@ def judge(
         verdict.rocs.append(RocCurve(model.name, patients.cohort, patients.split, x, y, float(area or 0.0)))
     _add_curves(verdict, data, model.name, patients, rating)
     if cut is not None and patients.followed.any():
-        _add_groups(verdict, data, model.name, patients, rating.risk, cut, settings.seed)
+        _add_groups(verdict, data, model.name, patients, rating.risk, cut, settings)
     return verdict
 
 
@@ -192,7 +193,7 @@ def _add_groups(
     patients: Population,
     risk: NDArray[np.float64],
     cut: float,
-    seed: int,
+    settings: AnalysisConfig,
 ) -> None:
     """Risk groups (P1 readings 28 and 35): curves, log-rank, and hazard ratios of the group and per SD."""
     keep = patients.followed
@@ -204,7 +205,7 @@ def _add_groups(
     curves = [survival_curve(name, followed.take(mask), marks, until) for name, mask in members.items()]
     notes = [f"no patient in the {name} group" for name in GROUPS if name not in members]
     about = f"risk groups of {model}"
-    test = group_test(followed.time, followed.event, np.where(high, GROUPS[1], GROUPS[0]), about, seed)
+    test = group_test(followed.time, followed.event, np.where(high, GROUPS[1], GROUPS[0]), about, settings.seed)
     notes += [test.note] if test.note else []
     verdict.conditions += [test.condition] if test.condition is not None else []
     place = (model, patients.cohort, patients.split)
@@ -222,7 +223,8 @@ def _add_groups(
             tuple(expected[name] for name in members if name in expected),
         )
     )
-    _add_hazards(verdict, data, model, followed, {"risk group": high.astype(float), "risk per SD": per_sd(risk)})
+    covariates = {"risk group": high.astype(float), "risk per SD": per_sd(risk)}
+    _add_hazards(verdict, data, model, followed, covariates, settings.ties)
 
 
 def _add_hazards(
@@ -231,15 +233,16 @@ def _add_hazards(
     model: str,
     followed: Population,
     covariates: dict[str, NDArray[np.float64]],
+    ties: Ties,
 ) -> None:
     """A hazard ratio of each form of the risk, and whether it changes with time."""
     apparent = ", apparent" if followed.split == "apparent" else ""
     for kind, values in covariates.items():
-        fit, condition = guarded_hazard(followed.time, followed.event, values, f"{kind} of {model}")
+        fit, condition = guarded_hazard(followed.time, followed.event, values, f"{kind} of {model}", ties)
         verdict.hazard_ratios.append(hazard_row(data.endpoint, followed.cohort, f"{kind}{apparent}", model, fit))
         if condition is not None:
             verdict.conditions.append(condition)
             continue
-        tests, changing = proportionality(followed, model, followed.time, followed.event, values, [kind])
+        tests, changing = proportionality(followed, model, followed.time, followed.event, values, [kind], ties)
         verdict.proportionality += tests
         verdict.conditions += changing

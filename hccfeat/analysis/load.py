@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from hccfeat.analysis.data import COLOURS, PATIENT_COLUMNS, EndpointData, Modality
+from hccfeat.analysis.subgroups import patient_groups
 from hccfeat.cohort.described import ingested_description
 from hccfeat.cohort.dictionary import Dictionary, Endpoint, load_dictionary
 from hccfeat.cohort.endpoints import label, label_by_variable
 from hccfeat.cohort.frozen import split_name
 from hccfeat.cohort.items import item_column
+from hccfeat.cohort.sites import recorded_sites
 from hccfeat.config import MriRecipe, StudyConfig
 from hccfeat.errors import InputError
 from hccfeat.extraction.identity import FeatureSet
@@ -86,7 +89,8 @@ def load_endpoint(
     for cohort in scope.external if fold is None else ():
         rows = query(study, _PATIENTS, [split_name(config), cohort])
         frames.append(_labelled(study, definition, cohort, rows, pl.lit("external")))
-    patients = pl.concat(frames).drop_nulls("role")
+    everybody = pl.concat(frames)
+    patients = everybody.drop_nulls("role")
     read = dictionary.predictors(ingested_description(study, scope.cohort))
     wanted = [name for name in read if name not in definition.hidden]
     indicators, names = _indicators(study, dictionary, wanted, patients)
@@ -102,6 +106,9 @@ def load_endpoint(
         seen=seen,
         modality=modality_of(scope.feature_set),
         timed=definition.timed,
+        outside_split=everybody.height - patients.height if fold is None else 0,
+        sites=recorded_sites(partial(query, study), scope.cohort),
+        groups=_groups(study, dictionary, config, definition, patients),
     )
 
 
@@ -203,6 +210,18 @@ def _indicators(
     names = well_recorded(table.join(learners(patients), on="patient_id", how="semi"), wanted)
     columns = [item_column(table, name, dictionary).fill_nan(None) for name in names]
     return table.select("patient_id").with_columns(columns), names
+
+
+def _groups(
+    study: Path, dictionary: Dictionary, config: StudyConfig, endpoint: Endpoint, patients: pl.DataFrame
+) -> pl.DataFrame | None:
+    """Groups that the study file asks for; what the endpoint predicts makes none."""
+    items = [name for name in config.analysis.subgroups if name not in endpoint.hidden]
+    if not items:
+        return None
+    ids = patients["patient_id"].to_list()
+    table = patients.select("patient_id").join(clinical_rows(study, ids), on="patient_id", how="left")
+    return patient_groups(table, items, dictionary.variables, learners(patients)["patient_id"])
 
 
 def learners(patients: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Cox regression of all indicators together, beside the univariable ones (REMARK items 15 to 17)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.cox import TIES, CoxEstimate
 from hccfeat.stats.coxmodel import CoxFit, SeparationError, cox_model
 from hccfeat.stats.firth import firth_cox
+from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
 
 Floats = NDArray[np.float64]
@@ -34,8 +35,10 @@ class MultivariableCox:
     conditions: list[Condition] = field(default_factory=list)
 
 
-def multivariable(endpoint: str, patients: Population, kind: str = MULTIVARIABLE) -> MultivariableCox:
-    """Cox regression of all indicators of complete cases, Efron's ties.
+def multivariable(
+    endpoint: str, patients: Population, kind: str = MULTIVARIABLE, ties: Ties = TIES
+) -> MultivariableCox:
+    """Cox regression of all indicators of complete cases.
 
     Indicators that fewer than half of the followed patients have are left out and named, as are constant and
     collinear ones. Where the indicators separate the events Firth's method takes over, with Breslow's ties and
@@ -49,6 +52,8 @@ def multivariable(endpoint: str, patients: Population, kind: str = MULTIVARIABLE
         Whoever has a survival time and every indicator kept counts.
     kind : str
         ``multivariable``, or ``multivariable, apparent`` for training patients.
+    ties : {"efron", "breslow"}
+        Of the regression by maximum likelihood.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def multivariable(endpoint: str, patients: Population, kind: str = MULTIVARIABLE
         reason = "; ".join(f"{name} is {why}" for name, why in left_out.items())
         found.conditions.append(Condition("collinear", f"{kind} Cox regression", f"left out: {reason}"))
     if len(kept) > 1:
-        _fit(found, endpoint, cases, matrix[:, kept], [names[k] for k in kept], kind)
+        _fit(found, endpoint, cases, matrix[:, kept], [names[k] for k in kept], kind, ties)
     return found
 
 
@@ -96,12 +101,20 @@ def _enough(found: MultivariableCox, cases: Population, kind: str, terms: int) -
     return True
 
 
-def _fit(found: MultivariableCox, endpoint: str, cases: Population, x: Floats, names: list[str], kind: str) -> None:
+def _fit(
+    found: MultivariableCox,
+    endpoint: str,
+    cases: Population,
+    x: Floats,
+    names: list[str],
+    kind: str,
+    ties: Ties,
+) -> None:
     about = f"{kind} Cox regression"
     n, events = len(cases), int(cases.event.sum())
-    empty = CoxEstimate(None, None, None, None, None, None, n, events)
+    empty = CoxEstimate(None, None, None, None, None, None, n, events, ties)
     try:
-        fit = cox_model(cases.time, cases.event, x)
+        fit = cox_model(cases.time, cases.event, x, ties)
     except SeparationError as error:
         fits = _firth(found, cases, x, about, error.problem, empty)
     except AnalysisError as error:
@@ -123,7 +136,9 @@ def _wald(fit: CoxFit, empty: CoxEstimate) -> list[CoxEstimate]:
     for (ratio, lower, upper), p, value, error in zip(
         fit.hazard_ratios().tolist(), fit.p.tolist(), fit.coefficients.tolist(), fit.standard_errors, strict=True
     ):
-        numbers = CoxEstimate(ratio, lower, upper, p, value, float(error), empty.n, empty.events, TIES)
+        numbers = replace(
+            empty, hr=ratio, lower=lower, upper=upper, p=p, coefficient=value, standard_error=float(error)
+        )
         found.append(numbers if np.isfinite([ratio, lower, upper]).all() else empty)
     return found
 
@@ -134,7 +149,7 @@ def _tests(cases: Population, kind: str, fit: CoxFit) -> list[ModelTest]:
         "Wald": fit.wald_test,
         "score": fit.score_test,
     }
-    method = f"Cox regression of {len(fit.coefficients)} indicators, {TIES.title()}'s ties, complete cases"
+    method = f"Cox regression of {len(fit.coefficients)} indicators, {fit.sets.ties.title()}'s ties, complete cases"
     place = (cases.cohort, cases.split, kind)
     return [
         ModelTest(*place, name, test.chisq, test.df, test.p, fit.n, fit.events, method)

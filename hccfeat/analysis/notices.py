@@ -85,6 +85,17 @@ def _beyond(patients: Population, horizon: float | None) -> list[Notice]:
     return [Notice("caution", "Horizon beyond the follow-up", text, "beyond_follow_up")]
 
 
+def outside_notices(data: EndpointData, cohort: str) -> list[Notice]:
+    """A caution that counts the patients of the development cohort whom the frozen split does not hold."""
+    if not data.outside_split:
+        return []
+    text = (
+        f"{data.outside_split} patients of cohort {cohort} neither train nor judge: when the split was frozen they "
+        "had no outcome, or were not there. Another seed in [split] makes a new split."
+    )
+    return [Notice("caution", "Patients outside the frozen split", text)]
+
+
 def attrition_row(data: EndpointData, patients: Population, *, needs_label: bool = True) -> dict[str, Any]:
     """Who of a cohort and split takes part, and why the others do not: a row of ``EndpointResult.attrition``."""
     labelled = patients.labelled

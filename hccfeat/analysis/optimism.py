@@ -19,6 +19,7 @@ from hccfeat.stats.calibration import pseudo_values, regress_logit
 from hccfeat.stats.coxmodel import cox_model
 from hccfeat.stats.discrimination import weighted_auroc
 from hccfeat.stats.optimism import Corrected, corrected_for_optimism
+from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import weighted_harrell
 from hccfeat.stats.timedependent import Horizon
 
@@ -84,7 +85,7 @@ def corrected_figures(
         )
     patients = everyone.take(everyone.followed | everyone.labelled)
     times = judging_times(patients, horizon) if timed else ()
-    whole = _Sample(patients, np.arange(len(patients)), horizon, timed, times)
+    whole = _Sample(patients, np.arange(len(patients)), horizon, timed, times, settings.ties)
 
     def refit(rows: Rows) -> _Refit:
         models = fitted if np.array_equal(rows, whole.rows) else fit(resampled(patients, rows))
@@ -138,6 +139,7 @@ class _Sample:
     horizon: float | None
     timed: bool
     times: tuple[float, ...]
+    ties: Ties
 
     def counts(self, metric: str) -> tuple[int, int]:
         """Patients and events behind a figure."""
@@ -208,7 +210,7 @@ class _Sample:
         p, rows = self.patients, self.followed
         found: dict[str, float | None] = {}
         try:
-            fit = cox_model(p.time[rows], p.event[rows], rating.risk[rows])
+            fit = cox_model(p.time[rows], p.event[rows], rating.risk[rows], self.ties)
             found[SLOPE] = float(fit.coefficients[0])
         except AnalysisError:
             found[SLOPE] = None

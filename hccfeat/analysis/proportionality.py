@@ -11,6 +11,7 @@ from hccfeat.analysis.results import ProportionalityTest
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.coxmodel import CoxFit, cox_model
 from hccfeat.stats.proportional import Transform, proportional_hazards
+from hccfeat.stats.risksets import Ties
 
 TRANSFORM: Transform = "km"
 GLOBAL = "GLOBAL"
@@ -24,6 +25,7 @@ def proportionality(
     event: NDArray[np.float64],
     x: NDArray[np.float64],
     terms: Sequence[str],
+    ties: Ties = "efron",
 ) -> tuple[list[ProportionalityTest], list[Condition]]:
     """Test the hazards of a Cox model of these covariates; see :func:`of_fit`.
 
@@ -39,6 +41,8 @@ def proportionality(
         Complete covariates.
     terms : sequence of str
         One name per covariate.
+    ties : {"efron", "breslow"}
+        Of the Cox model.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def proportionality(
         Nothing where the model cannot be fitted.
     """
     try:
-        fit = cox_model(time, event, x)
+        fit = cox_model(time, event, x, ties)
     except AnalysisError:
         return [], []
     return of_fit(patients, model, fit, terms)

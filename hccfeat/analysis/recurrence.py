@@ -1,12 +1,14 @@
 """Prediction of recurrence: fit on training patients, judge on patients that nothing has seen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from hccfeat.analysis.clinical import describe
 from hccfeat.analysis.clinical_models import fit_imputed_beside
+from hccfeat.analysis.clinical_terms import add_imputed, training
 from hccfeat.analysis.comparators import ComparatorOptions, fit_comparators
+from hccfeat.analysis.completed_risks import keep_judges
 from hccfeat.analysis.conditions import Condition, condition_notices
 from hccfeat.analysis.crossval import analyse_folds
 from hccfeat.analysis.curves import describe_survival
@@ -19,9 +21,11 @@ from hccfeat.analysis.multivariable import MULTIVARIABLE, multivariable
 from hccfeat.analysis.notices import (
     attrition_row,
     judge_notices,
+    outside_notices,
     training_notices,
 )
 from hccfeat.analysis.results import EndpointResult, Notice
+from hccfeat.analysis.subgroups import add_observed_expected
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
 from hccfeat.errors import AnalysisError
 
@@ -125,12 +129,13 @@ def _development(
         )
     everyone = population(data, cohorts[0], "train", "apparent")
     result.attrition.append(attrition_row(data, everyone))
+    result.notices += outside_notices(data, cohorts[0])
     train = everyone.take(everyone.labelled)
     check_classes(train)
     result.notices += training_notices(train)
     models = fit_models(train, settings.seed, prognostic, fit_images)
     if comparators is not None:
-        further, notices = fit_comparators(everyone, data, comparators, settings.seed)
+        further, notices = fit_comparators(everyone, data, comparators, settings.seed, settings.ties)
         models += further
         result.notices += notices
         further, notices = fit_imputed_beside(everyone, settings, horizon=data.horizon_months, timed=data.timed)
@@ -150,7 +155,7 @@ def _development(
 def _judge_all(
     result: EndpointResult,
     data: EndpointData,
-    models: Iterable[FittedModel],
+    models: Sequence[FittedModel],
     cuts: dict[str, float],
     patients: Population,
     settings: AnalysisConfig,
@@ -160,6 +165,8 @@ def _judge_all(
     if not len(patients):
         return
     _add_verdicts(result, data, [(model, cuts[model.name]) for model in models], patients, settings)
+    add_observed_expected(result, data, models, patients)
+    keep_judges(result, [(patients, models)])
 
 
 def _add_verdicts(
@@ -176,11 +183,14 @@ def _add_verdicts(
         verdict.into(result)
         conditions += verdict.conditions
     result.decisions += decisions_without_model(data, patients) if models else []
-    conditions += add_hazards(result, data, patients)
+    conditions += add_hazards(result, data, patients, settings)
+    conditions += add_imputed(result, data, patients, settings)
     result.notices += condition_notices(conditions, patients)
 
 
-def add_hazards(result: EndpointResult, data: EndpointData, patients: Population) -> list[Condition]:
+def add_hazards(
+    result: EndpointResult, data: EndpointData, patients: Population, settings: AnalysisConfig
+) -> list[Condition]:
     """Add survival of everybody, and Cox regression of the indicators one by one and all together.
 
     Returns
@@ -193,9 +203,9 @@ def add_hazards(result: EndpointResult, data: EndpointData, patients: Population
     everybody, incidences = describe_survival(patients, data.horizon_months)
     result.survival += [everybody] if everybody is not None else []
     result.incidences += incidences
-    end = ", apparent" if patients.split == "apparent" and patients.cohort not in data.cohorts("all") else ""
-    rows, conditions, tests = univariable(data.endpoint, patients, f"univariable{end}")
-    together = multivariable(data.endpoint, patients, f"{MULTIVARIABLE}{end}")
+    end = training(data, patients)
+    rows, conditions, tests = univariable(data.endpoint, patients, f"univariable{end}", settings.ties)
+    together = multivariable(data.endpoint, patients, f"{MULTIVARIABLE}{end}", settings.ties)
     result.hazard_ratios += rows + together.rows
     result.proportionality += tests + together.proportionality
     result.tests += together.tests
@@ -230,6 +240,6 @@ def _described(
     if patients.labelled.any():
         guards = training_notices(patients.take(patients.labelled))
         result.notices += [notice for notice in guards if notice.kind != "missingness"]
-    conditions = add_hazards(result, data, patients)
+    conditions = add_hazards(result, data, patients, settings)
     conditions += describe(result, data, patients, settings, comparators)
     result.notices += condition_notices(conditions, patients)

@@ -1,7 +1,8 @@
 """Regression on complete indicators, by label and by time: one algorithm each, repeated as patients change."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,12 @@ from hccfeat.analysis.models import CLINICAL
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.calibration import regress_logit
 from hccfeat.stats.columns import independent_columns
+from hccfeat.stats.cox import TIES
 from hccfeat.stats.coxmodel import SeparationError, cox_model
 from hccfeat.stats.coxresiduals import baseline_hazard
 from hccfeat.stats.firth import firth_cox, firth_logistic
 from hccfeat.stats.logistic import LARGEST_STANDARD_ERROR
-from hccfeat.stats.risksets import PartialLikelihood, RiskSets
+from hccfeat.stats.risksets import PartialLikelihood, RiskSets, Ties
 
 Floats = NDArray[np.float64]
 RiskOf = Callable[[Floats], Floats]
@@ -91,8 +93,8 @@ def fit_by_label(x: Floats, patients: Population, horizon: float | None) -> Fitt
     return Fitted(probability, probability, None, firth)
 
 
-def fit_by_time(x: Floats, patients: Population, horizon: float | None) -> Fitted:
-    """Cox regression, Efron's ties; Firth's (Breslow's ties) where the indicators separate the events.
+def fit_by_time(x: Floats, patients: Population, horizon: float | None, ties: Ties = TIES) -> Fitted:
+    """Cox regression; Firth's (Breslow's ties) where the indicators separate the events.
 
     The probability by t is 1 - exp(-H0(t) exp(lp)), as R's ``survfit(coxph)``; that by the horizon needs somebody
     who was followed to it.
@@ -106,7 +108,7 @@ def fit_by_time(x: Floats, patients: Population, horizon: float | None) -> Fitte
     matrix = x[:, kept]
     centre, last = matrix.mean(axis=0), float(patients.time.max())
     try:
-        fit = cox_model(patients.time, patients.event, matrix)
+        fit = cox_model(patients.time, patients.event, matrix, ties)
     except SeparationError:
         firth = True
         coefficients, times, hazard = _firth_hazard(patients, matrix)
@@ -157,9 +159,11 @@ def _maximum_likelihood(x: Floats, y: Floats) -> Floats | None:
     return np.append(fit[0][0] - slopes @ centre, slopes)
 
 
-def regressions(*, timed: bool) -> tuple[Regression, ...]:
-    """All of them, or those that need no time."""
-    return (BY_LABEL, BY_TIME) if timed else (BY_LABEL,)
+def regressions(*, timed: bool, ties: Ties = TIES) -> tuple[Regression, ...]:
+    """All of them, or those that need no time; Cox regression with these ties."""
+    what = f"Cox regression ({ties.title()} ties)"
+    by_time = replace(BY_TIME, what=what, fit=partial(fit_by_time, ties=ties))
+    return (BY_LABEL, by_time) if timed else (BY_LABEL,)
 
 
 def independent(x: Floats) -> list[int]:

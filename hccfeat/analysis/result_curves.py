@@ -149,7 +149,10 @@ class DecisionCurve:
 
 @dataclass(frozen=True)
 class RiskDistribution:
-    """Patients in bins of one model's risk, by outcome: ``edges`` (k + 1,), counts (k,)."""
+    """Patients in bins of one model's risk, by outcome: ``edges`` (k + 1,), counts (k,).
+
+    ``method`` says what the risk is where that is not the model's own.
+    """
 
     model: str
     cohort: str
@@ -157,3 +160,4 @@ class RiskDistribution:
     edges: NDArray[np.float64]
     with_event: NDArray[np.int64]
     without_event: NDArray[np.int64]
+    method: str = ""

@@ -26,6 +26,27 @@ class ModelComparison:
 
 
 @dataclass(frozen=True)
+class SubgroupMetric:
+    """One number of one model among the judges of one ``level`` of the clinical variable ``item``.
+
+    ``estimate``, ``lower`` and ``upper`` are None where the number cannot be had; ``method`` then says why.
+    """
+
+    cohort: str
+    split: SplitRole
+    model: str
+    item: str
+    level: str
+    metric: str
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    n: int
+    events: int
+    method: str
+
+
+@dataclass(frozen=True)
 class ProportionalityTest:
     """Test that one term of a Cox model, or all (``term`` ``GLOBAL``), acts alike at every time.
 

@@ -14,7 +14,13 @@ from hccfeat.analysis.result_curves import (
     SplitRole,
     SurvivalCurve,
 )
-from hccfeat.analysis.result_tests import LogisticTerm, ModelComparison, ModelTest, ProportionalityTest
+from hccfeat.analysis.result_tests import (
+    LogisticTerm,
+    ModelComparison,
+    ModelTest,
+    ProportionalityTest,
+    SubgroupMetric,
+)
 
 if TYPE_CHECKING:
     from hccfeat.analysis.treatment_report import TreatmentFindings
@@ -41,6 +47,7 @@ __all__ = [
     "RocCurve",
     "SplitRole",
     "StudyReport",
+    "SubgroupMetric",
     "SurvivalCurve",
 ]
 
@@ -205,6 +212,7 @@ class EndpointResult:
     survival: list[CohortSurvival] = field(default_factory=list)
     incidences: list[IncidenceCurve] = field(default_factory=list)
     treatment: "TreatmentFindings | None" = None
+    subgroups: list[SubgroupMetric] = field(default_factory=list)
 
     @property
     def all_metrics(self) -> list[Metric]:

@@ -18,6 +18,8 @@ from hccfeat.analysis.overlap import Balance, Overlap, balance_of, propensity_ov
 from hccfeat.analysis.results import ConditionKind, EndpointResult, Notice
 from hccfeat.analysis.treatment import ARMS, Comparison, Patients, compare_arms, judged
 from hccfeat.errors import LeakageError
+from hccfeat.stats.cox import TIES
+from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS as FEWEST
 from hccfeat.stats.survival_difference import SurvivalDifference, survival_difference
 
@@ -108,7 +110,7 @@ class TreatmentFindings:
 
 
 def treatment_findings(
-    data: EndpointData, result: EndpointResult, codings: Sequence[TwoGroups], seed: int = 0
+    data: EndpointData, result: EndpointResult, codings: Sequence[TwoGroups], seed: int = 0, ties: Ties = TIES
 ) -> TreatmentFindings | None:
     """Analyse treatment where a cohort with a fitted image network has treated patients.
 
@@ -151,7 +153,7 @@ def treatment_findings(
     overlap = propensity_overlap(patients.treated, {"risk": patients.risk} | coded)
     events = int(patients.event[arms[0]].sum()), int(patients.event[arms[1]].sum())
     compared, conditions = _tested(patients, seed)
-    interactions = _interactions(patients, deciding)
+    interactions = _interactions(patients, deciding, ties)
     conditions += [found for one in interactions if (found := _withheld(one)) is not None]
     return TreatmentFindings(
         endpoint=data.endpoint,
@@ -171,10 +173,12 @@ def treatment_findings(
     )
 
 
-def add_treatment(result: EndpointResult, data: EndpointData, codings: Sequence[TwoGroups], seed: int = 0) -> None:
+def add_treatment(
+    result: EndpointResult, data: EndpointData, codings: Sequence[TwoGroups], seed: int = 0, ties: Ties = TIES
+) -> None:
     """Add :func:`treatment_findings` and its conditions; a notice where a treated patient trained the encoder."""
     try:
-        result.treatment = treatment_findings(data, result, codings, seed)
+        result.treatment = treatment_findings(data, result, codings, seed, ties)
     except LeakageError as error:
         result.notices.append(Notice("caution", "Treatment not analysed", str(error)))
     if result.treatment is not None:
@@ -209,14 +213,14 @@ def benefits_of(patients: Patients, horizon: float) -> tuple[Benefit, ...]:
     )
 
 
-def _interactions(patients: Patients, deciding: Mapping[str, pl.Series]) -> tuple[Interaction, ...]:
+def _interactions(patients: Patients, deciding: Mapping[str, pl.Series], ties: Ties) -> tuple[Interaction, ...]:
     """Alone, and, where what decided about treatment is known, adjusted without and with its products."""
     adjusted = f"adjusted for {', '.join(deciding)}"
     asked: list[tuple[str, Mapping[str, pl.Series], bool]] = [("not adjusted", {}, False)]
     if deciding:
         asked += [(adjusted, deciding, False), (f"{adjusted} and their products with the risk", deciding, True)]
     return tuple(
-        replace(interaction(patients, covariates, with_products=products), name=name)
+        replace(interaction(patients, covariates, with_products=products, ties=ties), name=name)
         for name, covariates, products in asked
     )
 
@@ -233,10 +237,13 @@ def _tested(patients: Patients, seed: int) -> tuple[Comparison, list[Condition]]
 
 
 def _withheld(found: Interaction) -> Condition | None:
-    """Why the product was not tested, as a condition."""
+    """Why the product was not tested, or tested by Firth's method, as a condition."""
+    if found.replaced:
+        kind: ConditionKind = "separation" if all(found.events) else "group_without_events"
+        return Condition(kind, f"interaction, {found.name}", found.note)
     if not found.reason:
         return None
-    kind: ConditionKind = "separation"
+    kind = "separation"
     if sum(found.events) < FEWEST:
         kind = "few_events"
     elif found.reason.startswith(TREATMENT):

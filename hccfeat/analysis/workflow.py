@@ -17,6 +17,7 @@ from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.predict import save_model
 from hccfeat.analysis.recurrence import analyse, analyse_folds
 from hccfeat.analysis.results import EndpointResult, Notice
+from hccfeat.analysis.subgroups import add_subgroups
 from hccfeat.analysis.treatment_report import add_treatment
 from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.frozen import frozen_split
@@ -166,8 +167,9 @@ def _one_endpoint(
     result = analyse(main, config.analysis, recipe, comparators=choice.options)
     result.notices += choice.notices
     add_comparisons(result, main, config.analysis)
+    add_subgroups(result, main, result.predictions)
     codings = two_groups(load_dictionary(study).variables, main.indicator_names)
-    add_treatment(result, main, codings, config.analysis.seed)
+    add_treatment(result, main, codings, config.analysis.seed, config.analysis.ties)
     if scope.others and scope.feature_set is not None:
         _compare(study, config, result, [(main, [scope.feature_set, *scope.others])])
     if not encoders:
@@ -185,7 +187,9 @@ def _one_endpoint(
     result.metrics.extend(folds.metrics)
     result.decisions.extend(folds.decisions)
     add_comparisons(folds, data[0], config.analysis)
+    add_subgroups(folds, data[0], folds.predictions, folds.artefacts["folds"])
     result.comparisons.extend(folds.comparisons)
+    result.subgroups.extend(folds.subgroups)
     result.notices.extend(folds.notices)
     if scope.others:
         sets = [list(of_fold) for of_fold in zip(*encoders, strict=True)]

@@ -34,7 +34,18 @@ class AnalysisConfig(Frozen):
     imputations: int = Field(20, ge=2, le=200, description="completed copies of the patients")
     repeats: int = Field(5, ge=1, le=100, description="of the cross-validation of clinical models")
     folds_by: Literal["patient", "site"] = Field(
-        "patient", description="what is dealt to its folds: patients, or sites (TCGA's tissue source sites)"
+        "patient", description="what is held out and dealt to folds: patients, or whole sites"
+    )
+    ties: Literal["efron", "breslow"] = Field(
+        "efron",
+        description="how Cox regression takes events at one time; Firth's is always Breslow's",
+        # Added later: left out at its default, so that earlier settings and their run ids stay what they were.
+        exclude_if=lambda ties: ties == "efron",
+    )
+    subgroups: tuple[str, ...] = Field(
+        (),
+        description="clinical variables in whose levels the models are judged too; numbers are cut in two",
+        exclude_if=lambda items: not items,
     )
     optimism: int = Field(200, ge=20, description="resamples that correct apparent figures for optimism")
 

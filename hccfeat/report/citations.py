@@ -146,6 +146,8 @@ def _seen(report: StudyReport) -> _Seen:
     endpoints = report.endpoints
     metrics = [metric for result in endpoints for metric in result.all_metrics]
     hazards = [ratio.ties for result in endpoints for ratio in result.hazard_ratios if ratio.hr is not None]
+    treated = [result.treatment for result in endpoints if result.treatment is not None]
+    hazards += [one.larger.ties for found in treated for one in found.interactions if one.replaced]
     logistics = [t.method for result in endpoints for terms in result.logistic.values() for t in terms]
     other = [text for result in endpoints for text in _other_methods(result)]
     return _Seen(

@@ -9,6 +9,7 @@ EMBED_LIMIT = 24 * 1024
 FILES = {
     "metrics.csv": "Every metric with its interval, n, events and method",
     "comparisons.csv": "Differences between models, with intervals and adjusted P",
+    "subgroups.csv": "Every figure of the models within groups of patients",
     "modalities.csv": "Modalities compared: every score and paired difference",
     "hazard_ratios.csv": "Every hazard ratio with its interval, P, n, events and ties",
     "model_tests.csv": "Likelihood-ratio, Wald and score tests of whole Cox models",

@@ -14,14 +14,15 @@ from hccfeat.report.hazard_view import hazards, logistic, proportionality
 from hccfeat.report.modality_view import modalities
 from hccfeat.report.performance_view import attrition, discrimination, over_time
 from hccfeat.report.risk_view import calibration, decision, distribution
+from hccfeat.report.subgroup_view import subgroups
 from hccfeat.report.summary import places, summary_table
 from hccfeat.report.survival_view import competing, follow_up, risk_groups
 from hccfeat.report.treatment_view import treatment
 
 _UNJUDGED = "no held-out or external patients, so the models' figures are apparent only."
 _PARTS: tuple[Callable[[EndpointResult, Scene, str], Block | None], ...] = (
-    *(attrition, follow_up, discrimination, over_time, calibration, distribution, decision, comparison, modalities),
-    *(risk_groups, hazards, proportionality, competing, logistic, treatment),
+    *(attrition, follow_up, discrimination, over_time, calibration, distribution, decision, comparison, subgroups),
+    *(modalities, risk_groups, hazards, proportionality, competing, logistic, treatment),
 )
 
 

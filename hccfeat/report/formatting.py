@@ -34,11 +34,13 @@ METRIC_LABELS = {
     "brier_scaled": "Scaled Brier score",
     "calibration_slope": "Calibration slope",
     "calibration_intercept": "Calibration intercept",
+    "observed_expected": "O/E ratio",
     "ici": "ICI",
     "e50": "E50",
     "e90": "E90",
     "net_benefit": "Net benefit",
     "likelihood_ratio": "Likelihood ratio χ²",
+    "likelihood_ratio_imputed": "Likelihood ratio χ², imputed",
     "accuracy": "Accuracy",
     "precision": "Precision",
     "recall": "Recall",
@@ -168,6 +170,11 @@ def with_model_labels(text: str) -> str:
     """Return a text with the printed names of the models in it."""
     names = "|".join(name for name in MODEL_LABELS if "_" in name)
     return re.sub(rf"\b(?:{names})(?:{IMPUTED})?\b", lambda found: model_label(found[0]), text)
+
+
+def cox_label(ties: Iterable[str]) -> str:
+    """Return ``Cox``, with the treatment of ties where some fit has Breslow's and no penalty."""
+    return "Cox, Breslow ties" if "breslow" in ties else "Cox"
 
 
 def count(n: int, singular: str, plural: str | None = None) -> str:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from hccfeat.analysis.results import EndpointResult, HazardRatio, LogisticTerm
 from hccfeat.report.blocks import Block, FigureView, Part, Scene, block, by_place, place_label
 from hccfeat.report.forest_figures import forest_figure
-from hccfeat.report.formatting import APPARENT, fixed, model_label, p_value, significant
+from hccfeat.report.formatting import APPARENT, cox_label, fixed, model_label, p_value, significant
 from hccfeat.report.tables import Column, table
 
 _KINDS = ("risk group", "risk per SD", "multivariable", "univariable")
@@ -52,7 +52,8 @@ def proportionality(result: EndpointResult, scene: Scene, key: str) -> Block | N
         for _, here in by_place(result.proportionality)
         for t in here
     ]
-    caption = f"{result.label}: tests of proportional hazards"
+    cox = cox_label(ratio.ties for ratio in result.hazard_ratios)
+    caption = f"{result.label}: tests of proportional hazards" + (f" ({cox})" if cox != "Cox" else "")
     shown = table(f"{key}-proportionality-table", columns, rows, caption=caption, group="group", models="m")
     return block(result, scene, "proportionality", Part(tables=[shown]))
 
@@ -119,7 +120,7 @@ def _hazards(result: EndpointResult, scene: Scene, key: str) -> Markup:
         for r in ratios
     ]
     grey = [i for i, ratio in enumerate(ratios) if _is_apparent(ratio)]
-    caption = f"{result.label}: hazard ratios (Cox)"
+    caption = f"{result.label}: hazard ratios ({cox_label(r.ties for r in ratios)})"
     return table(key, columns, rows, caption=caption, group="group", muted=grey, models="m")
 
 

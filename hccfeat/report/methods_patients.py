@@ -11,12 +11,14 @@ def judges_text(report: StudyReport) -> str:
     texts = []
     if "held_out" in cohorts:
         split = report.settings.get("split", {})
+        by_site = report.settings.get("analysis", {}).get("folds_by") == "site"
+        unit = "by whole sites" if by_site else "by patient"
         known = [("test_fraction", "share held out"), ("seed", "seed")]
         how = ", ".join(f"{words} {split[name]}" for name, words in known if name in split)
         told = f" ({how})" if how else ""
         others = f" and on cohort {joined(cohorts['external'])}" if "external" in cohorts else ""
         texts.append(
-            f"Patients of cohort {joined(cohorts['held_out'])} were split once, by patient{told}; "
+            f"Patients of cohort {joined(cohorts['held_out'])} were split once, {unit}{told}; "
             f"every model was fitted on the training part and judged on the held-out part{others}."
         )
     elif found:
@@ -43,6 +45,12 @@ def missing_text(report: StudyReport) -> str:
     if any("Rubin" in one for one in terms) or any("imputed" in h.kind for r in endpoints for h in r.hazard_ratios):
         text += " Coefficients were pooled by Rubin's rules, with t intervals"
         text += ", likelihood ratios by D3." if any("D3" in t.test for r in endpoints for t in r.tests) else "."
+    if any("D3" in t.test and t.split in ("held_out", "external") for r in endpoints for t in r.tests):
+        text += (
+            " Regressions of patients who judge, and the tests of what a risk adds to the clinical one, were "
+            "pooled over imputations from these patients' own indicators, risks and outcomes; no prediction uses "
+            "them."
+        )
     return text
 
 
@@ -59,11 +67,13 @@ def treatment_text(report: StudyReport) -> str:
         found = result.treatment
         if found is None:
             continue
+        breslow = any(one.larger.ties == "breslow" for one in found.interactions)
+        ties = " with Breslow's ties" if breslow else ""
         arms = f"{found.n[0]} untreated and {found.n[1]} treated patients ({found.who} of cohort {found.cohort})"
         texts.append(
             f"Treatment, {result.label}: in {arms} the product of treatment and the continuous risk of "
-            f"{model_label(found.model)} was tested by likelihood ratio in Cox models, alone and adjusted for what "
-            "decided about treatment; the absolute difference in event-free share at "
+            f"{model_label(found.model)} was tested by likelihood ratio in Cox models{ties}, alone and adjusted "
+            "for what decided about treatment; the absolute difference in event-free share at "
             f"{found.horizon_months:g} months came from Kaplan-Meier estimates with Greenwood's variances, overall "
             "and by thirds of the risk; the arms were compared by standardised differences and by their "
             f"propensities ({found.overlap.method}). {' '.join(found.cautions)}"

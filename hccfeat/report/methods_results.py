@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from hccfeat.analysis.comparisons import declaration
 from hccfeat.analysis.results import Metric, StudyReport
-from hccfeat.report.formatting import count, joined
+from hccfeat.report.formatting import count, joined, metric_label
 
 _BASE = re.compile(r"(_[0-9.]+)?(_corrected)?$")
 _MONTHS = re.compile(r"_([0-9.]+)(?:_corrected)?$")
@@ -17,7 +17,7 @@ FIRTH = "Firth"
 
 def judging_text(report: StudyReport) -> str:
     """Return how performance was judged: over time, calibration, net benefit, corrections and comparisons."""
-    parts = (_over_time, _calibration, _net_benefit, _optimism, _folds, _comparisons)
+    parts = (_over_time, _calibration, _net_benefit, _optimism, _folds, _comparisons, _subgroups)
     return " ".join(text for part in parts if (text := part(report)))
 
 
@@ -130,19 +130,35 @@ def _folds(report: StudyReport) -> str:
     found = [m for m in _known(report) if m.split == "cross_validation"]
     if not found:
         return ""
-    settings = report.settings.get("analysis", {}) if report.feature_set is None else {}
-    repeats = settings.get("repeats")
+    settings = report.settings.get("analysis", {})
+    repeats = settings.get("repeats") if report.feature_set is None else None
     again = f", dealt {repeats} times," if isinstance(repeats, int) and repeats > 1 else ""
     sites = " of sites" if settings.get("folds_by") == "site" else ""
+    curves = [curve for result in report.endpoints for curve in result.calibrations]
+    drawn = (
+        " Its curves of probabilities, calibration and net benefit, hold each patient's out-of-fold probability."
+    )
     return (
         f"In cross-validation everything that learns was fitted again in each fold{sites}{again} and judged on the "
         "patients left out; figures were computed inside a fold and averaged, and risks of different folds were "
-        "never put on one scale."
+        "never put on one scale." + (drawn if any(curve.split == "cross_validation" for curve in curves) else "")
     )
 
 
 def _comparisons(report: StudyReport) -> str:
     return declaration([row for result in report.endpoints for row in result.comparisons])
+
+
+def _subgroups(report: StudyReport) -> str:
+    rows = [row for result in report.endpoints for row in result.subgroups]
+    if not rows:
+        return ""
+    items = joined(sorted({report.labels.get(row.item, row.item) for row in rows}))
+    names = joined(sorted({metric_label(row.metric) for row in rows}))
+    return (
+        f"Models were also judged ({names}) within groups of patients by {items}; differences between groups were "
+        "not tested."
+    )
 
 
 def _follow_up(report: StudyReport) -> str:
@@ -210,9 +226,14 @@ def _firth(report: StudyReport) -> str:
     ]
     found = [count(len(ratios), "hazard ratio")] * bool(ratios)
     found += [count(len(logistic), "logistic model")] * bool(logistic)
+    treated = [result.treatment for result in report.endpoints if result.treatment is not None]
+    products = [one for findings in treated for one in findings.interactions if one.replaced]
+    found += [
+        count(len(products), "interaction of treatment and risk", "interactions of treatment and risk")
+    ] * bool(products)
     if not found:
         return ""
-    ties = "; ties of these hazard ratios were handled by Breslow's method" if ratios else ""
+    ties = "; ties of these hazard ratios were handled by Breslow's method" if ratios or products else ""
     return (
         f"For {joined(found)}, where the data separate or a level has no events, Firth's penalised likelihood was "
         f"used, with profile-likelihood intervals and penalised likelihood-ratio P{ties}."

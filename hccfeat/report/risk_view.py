@@ -40,8 +40,9 @@ def distribution(result: EndpointResult, scene: Scene, key: str) -> Block | None
     for i, ((split, cohort), found) in enumerate(by_place(_judged_or_all(result.distributions))):
         name, title = f"{key}-risk-{i}", short_place(split, cohort)
         drawn = distribution_figure(name, found, scene.styles, title=title, simulated=scene.simulated)
-        text = scene.caption(f"{result.label}: distribution of the predicted risk, {place_label(split, cohort)}.")
-        figures[split == "apparent"].append(FigureView(name, drawn, text))
+        how = f"; {found[0].method}" if found[0].method else ""
+        text = f"{result.label}: distribution of the predicted risk, {place_label(split, cohort)}{how}."
+        figures[split == "apparent"].append(FigureView(name, drawn, scene.caption(text)))
     return block(result, scene, "distribution", Part(figures=figures[False], apparent=figures[True]))
 
 

@@ -11,6 +11,7 @@ from hccfeat.report.curve_figures import distribution_figure
 from hccfeat.report.forest_figures import DifferenceRow, difference_figure
 from hccfeat.report.formatting import (
     count,
+    cox_label,
     fixed,
     interval,
     joined,
@@ -119,24 +120,31 @@ def _interactions(interactions: "Sequence[Interaction]", scene: Scene, key: str,
     rows: list[dict[str, Any]] = []
     for found in interactions:
         events = f"n {sum(found.n)}, {count(sum(found.events), 'event')}"
-        test = (
-            f"interaction: likelihood ratio χ² {fixed(found.chisq, 2)}, df {found.df}, P {p_value(found.p)}"
-            if found.p is not None
-            else f"no test of the interaction: {found.reason}"
-        )
         rows += [
             {
-                "group": f"{found.name}; {events}; {test}",
+                "group": f"{found.name}; {events}; {_test(found)}",
                 "term": scene.term(term.term),
                 "hr": significant(term.hr),
-                "limits": f"{significant(term.lower)}–{significant(term.upper)}",
+                "limits": _limits(term.lower, term.upper),
                 "p": p_value(term.p),
             }
             for term in found.larger.terms
         ]
+    cox = cox_label(found.larger.ties for found in interactions)
     return table(
-        key, columns, rows, caption=f"{label}: treatment, score and their interaction (Cox)", group="group"
+        key, columns, rows, caption=f"{label}: treatment, score and their interaction ({cox})", group="group"
     )
+
+
+def _test(found: "Interaction") -> str:
+    if found.p is None:
+        return f"no test of the interaction: {found.reason}"
+    how = "penalised likelihood ratio (Firth, Breslow ties)" if found.replaced else "likelihood ratio"
+    return f"interaction: {how} χ² {fixed(found.chisq, 2)}, df {found.df}, P {p_value(found.p)}"
+
+
+def _limits(lower: float | None, upper: float | None) -> str:
+    return "" if lower is None or upper is None else f"{significant(lower)}–{significant(upper)}"
 
 
 def _benefits(benefits: "Sequence[Benefit]", key: str, label: str) -> Markup:

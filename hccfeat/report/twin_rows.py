@@ -129,6 +129,12 @@ def _tests(result: EndpointResult) -> Iterator[Row]:
         yield (t.cohort, t.split, t.model, t.test, t.chisq, t.df, t.p, t.n, t.events, t.method)
 
 
+def _subgroups(result: EndpointResult) -> Iterator[Row]:
+    for g in result.subgroups:
+        numbers = (g.estimate, g.lower, g.upper, g.n, g.events, g.method)
+        yield (g.cohort, g.split, g.model, g.item, g.level, g.metric, *numbers)
+
+
 def _incidence(result: EndpointResult) -> Iterator[Row]:
     for c in result.incidences:
         for values in zip(c.times, c.incidence, c.lower, c.upper, strict=True):
@@ -146,7 +152,7 @@ def _treatment(result: EndpointResult) -> Iterator[Row]:
         for term in one.larger.terms:
             ratio = (term.hr, term.lower, term.upper, term.p)
             yield (*place, "hazard ratio", one.name, term.term, None, *ratio, *size, "")
-        yield (*place, "interaction", one.name, "", None, one.chisq, None, None, one.p, *size, one.reason)
+        yield (*place, "interaction", one.name, "", None, one.chisq, None, None, one.p, *size, one.note)
     for benefit in found.benefits:
         gain = benefit.difference
         size = (sum(gain.n), sum(gain.events))
@@ -191,6 +197,7 @@ ENDPOINT_TABLES: Mapping[str, tuple[tuple[str, ...], Callable[[EndpointResult], 
         ),
         _modalities,
     ),
+    "subgroups.csv": ((*_PLACE, "item", "level", "metric", "estimate", *_RANGE, *_SIZE), _subgroups),
     "curves.csv": ((*_PLACE, "group", "time_months", "survival", *_RANGE, "at_risk", "events"), _curves),
     "groups.csv": (
         (

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from hccfeat.analysis.workflow import INPUT_KINDS
-from hccfeat.errors import HccfeatError, LeakageError
+from hccfeat.config import StudyConfig
+from hccfeat.errors import ConfigError, HccfeatError, LeakageError
 from hccfeat.extraction.provenance import run_row, versions
 from hccfeat.files import sha256_of
 from hccfeat.progress import progress_bar
@@ -72,6 +73,22 @@ def identified(study: Path, settings: dict[str, Any]) -> tuple[str, str]:
     records = [record for record in read_records(study) if record.kind in INPUT_KINDS]
     identity = sha256_of([settings, versions(), [record.digest for record in records]])
     return f"reproduce-{identity[:12]}", max((record.created for record in records), default="")
+
+
+def check_settings(config: StudyConfig) -> None:
+    """Refuse a study that deals folds by site, or with Breslow's ties: the papers' are by patient, and Efron's.
+
+    Raises
+    ------
+    ConfigError
+        If the study file says so.
+    """
+    if config.analysis.folds_by == "site":
+        problem = "deals folds by site, but a paper's study is reproduced with its own folds, of patients"
+        raise ConfigError("hccfeat.toml", problem, 'Reproduce in a study with folds_by = "patient".')
+    if config.analysis.ties != "efron":
+        problem = "asks for Breslow's ties, but a paper's Cox models are reproduced with Efron's"
+        raise ConfigError("hccfeat.toml", problem, 'Reproduce in a study with ties = "efron".')
 
 
 def build_all(run: Reproduction, items: Sequence[Item], context: Any) -> None:

@@ -12,7 +12,7 @@ from hccfeat.extraction.cells import Cells
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.provenance import versions
 from hccfeat.extraction.workflow import ExtractOptions, extract
-from hccfeat.reproduction.built import Reproduction, build_all, identified, record_run
+from hccfeat.reproduction.built import Reproduction, build_all, check_settings, identified, record_run
 from hccfeat.reproduction.checklist import PAPER, chosen_items, needed
 from hccfeat.reproduction.context import Context
 from hccfeat.reproduction.presets import Preset, load_preset
@@ -53,6 +53,7 @@ def reproduce(study: Path, config: StudyConfig, request: ReproduceRequest) -> Re
         If a judge was seen by an encoder.
     """
     started = time.time()
+    check_settings(config)
     items = chosen_items(request.only)
     device = resolve_device(request.device).type
     preset = load_preset(preset_name(request.preset, device), study)

@@ -161,6 +161,7 @@ def interaction_table(found: Sequence[Interaction], caption: str) -> Table:
             cells += model_cells
             data += model_data
         text = tested.reason or f"chi-square {fixed(tested.chisq, 2)}, {tested.df} degree of freedom"
+        text += ", Firth's penalised likelihood" if tested.replaced else ""
         cells.append({"who": who, "model": "likelihood ratio", "term": PRODUCT, "hr": text, "p": p_value(tested.p)})
         facts: dict[str, Any] = {
             "patients": tested.name,
@@ -169,7 +170,7 @@ def interaction_table(found: Sequence[Interaction], caption: str) -> Table:
             "coefficient": None,
         }
         facts |= {"hr": None, "lower": None, "upper": None, "p": tested.p, "chisq": tested.chisq, "df": tested.df}
-        facts |= {"n": sum(tested.n), "events": sum(tested.events), "note": tested.reason}
+        facts |= {"n": sum(tested.n), "events": sum(tested.events), "note": tested.note}
         data.append(facts)
     columns = [
         Column("term", "Term"),

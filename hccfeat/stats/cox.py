@@ -1,4 +1,4 @@
-"""Hazard ratios by Cox regression with Efron ties, and the conditions under which none is given."""
+"""Hazard ratios by Cox regression, and the conditions under which none is given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import constant, independent_columns
 from hccfeat.stats.coxmodel import CollinearityError, CoxFit, SeparationError, Test, cox_model
 from hccfeat.stats.estimate import checked_survival, finite, same_length
+from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
 
-TIES = "efron"
+TIES: Ties = "efron"
+"""Unless others are asked for."""
 EVENTS_PER_TERM = 5
 """Fewer events per coefficient are noted: such estimates lean to extremes."""
 
@@ -35,15 +37,18 @@ class CoxEstimate:
 
 @dataclass(frozen=True)
 class CoxTerm:
-    """One coefficient: log hazard ratio per unit, its standard error, and the hazard ratio with Wald limits."""
+    """One coefficient: log hazard ratio per unit, its standard error, and the hazard ratio with its limits.
+
+    Limits and P are Wald's; of Firth's penalised likelihood they are None where the search found none.
+    """
 
     term: str
     coefficient: float
     standard_error: float
     hr: float
-    lower: float
-    upper: float
-    p: float
+    lower: float | None
+    upper: float | None
+    p: float | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class CoxModel:
     """A fitted model, or none: ``terms`` is empty, ``log_likelihood`` None, and ``reason`` says why.
 
     ``left_out`` maps covariates that could not take part to the reason. ``null_log_likelihood`` is that of the
-    model without covariates on the same patients; ``note`` warns of few events per coefficient.
+    model without covariates on the same patients; ``note`` warns of few events per coefficient. ``separated``:
+    there is none because an estimate runs to infinity.
     """
 
     terms: tuple[CoxTerm, ...]
@@ -63,14 +69,15 @@ class CoxModel:
     reason: str = ""
     null_log_likelihood: float | None = None
     note: str = ""
+    separated: bool = False
 
     def term(self, name: str) -> CoxTerm | None:
         """The coefficient of a covariate, or None where it is not in the model."""
         return next((term for term in self.terms if term.term == name), None)
 
 
-def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike) -> CoxEstimate:
-    """Hazard ratio of one covariate by Cox regression with Efron ties, Wald interval and P.
+def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike, ties: Ties = TIES) -> CoxEstimate:
+    """Hazard ratio of one covariate by Cox regression, Wald interval and P.
 
     Withheld with fewer than 5 events, a constant covariate, a level of a two-valued covariate without
     events, or an estimate that runs to infinity.
@@ -81,6 +88,8 @@ def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike) -> 
         Months, and 0/1.
     covariate : array (n,)
         Finite numbers; the hazard ratio is per unit.
+    ties : {"efron", "breslow"}
+        Treatment of events at the same time.
 
     Raises
     ------
@@ -95,18 +104,20 @@ def cox_univariable(time: ArrayLike, event: ArrayLike, covariate: ArrayLike) -> 
     if not reason:
         reason = "the covariate is constant" if constant(x) else _without_events(x, e)
     if not reason:
-        fit = _fit(t, e, x)
+        fit = _fit(t, e, x, ties)
         if fit is not None and (terms := _terms(fit, [""])):
             b = terms[0]
-            return CoxEstimate(b.hr, b.lower, b.upper, b.p, b.coefficient, b.standard_error, n, events)
+            return CoxEstimate(b.hr, b.lower, b.upper, b.p, b.coefficient, b.standard_error, n, events, ties)
         reason = "the hazard ratio per unit is too large to write; choose a larger unit"
         if fit is None:
             reason = "the estimate runs to infinity (the covariate separates the events)"
-    return CoxEstimate(None, None, None, None, None, None, n, events, reason=reason)
+    return CoxEstimate(None, None, None, None, None, None, n, events, ties, reason)
 
 
-def cox_multivariable(time: ArrayLike, event: ArrayLike, x: ArrayLike, names: Sequence[str]) -> CoxModel:
-    """Cox regression with Efron ties of several covariates, Wald intervals and P.
+def cox_multivariable(
+    time: ArrayLike, event: ArrayLike, x: ArrayLike, names: Sequence[str], ties: Ties = TIES
+) -> CoxModel:
+    """Cox regression of several covariates, Wald intervals and P.
 
     Left out, in the order given: constant covariates, two-valued covariates with a level without events, and
     covariates that are linear combinations of those before them. No model with fewer than 5 events, with
@@ -120,6 +131,8 @@ def cox_multivariable(time: ArrayLike, event: ArrayLike, x: ArrayLike, names: Se
         Complete covariates; hazard ratios are per unit.
     names : sequence of str
         One per column of ``x``, all different.
+    ties : {"efron", "breslow"}
+        Treatment of events at the same time.
 
     Raises
     ------
@@ -133,22 +146,22 @@ def cox_multivariable(time: ArrayLike, event: ArrayLike, x: ArrayLike, names: Se
     same_length(time=t, covariates=matrix)
     n, events = len(t), int(e.sum())
     if reason := _too_few(events):
-        return CoxModel((), None, n, events, TIES, {}, reason)
+        return CoxModel((), None, n, events, ties, {}, reason)
     kept, left_out = _usable(matrix, e, names)
     if not kept:
-        return CoxModel((), None, n, events, TIES, left_out, "no covariate is left")
-    fit = _fit(t, e, matrix[:, kept])
+        return CoxModel((), None, n, events, ties, left_out, "no covariate is left")
+    fit = _fit(t, e, matrix[:, kept], ties)
     if fit is None:
         reason = "an estimate runs to infinity (the covariates separate the events)"
-        return CoxModel((), None, n, events, TIES, left_out, reason)
+        return CoxModel((), None, n, events, ties, left_out, reason, separated=True)
     terms = _terms(fit, [names[column] for column in kept])
     if not terms:
         reason = "a hazard ratio per unit is too large to write; choose larger units"
-        return CoxModel((), None, n, events, TIES, left_out, reason)
+        return CoxModel((), None, n, events, ties, left_out, reason)
     few = events < EVENTS_PER_TERM * len(terms)
     note = f"{events} events for {len(terms)} coefficients: fewer than {EVENTS_PER_TERM} each" if few else ""
     likelihoods = fit.log_likelihood, fit.null_log_likelihood
-    return CoxModel(terms, likelihoods[0], n, events, TIES, left_out, "", likelihoods[1], note)
+    return CoxModel(terms, likelihoods[0], n, events, ties, left_out, "", likelihoods[1], note)
 
 
 def likelihood_ratio(smaller: CoxModel, larger: CoxModel) -> tuple[float | None, int | None, float | None]:
@@ -206,10 +219,10 @@ def _without_events(values: NDArray[np.float64], event: NDArray[np.bool_]) -> st
     return f"no events among the {int((values == empty[0]).sum())} patients at {empty[0]:g}" if empty else ""
 
 
-def _fit(time: NDArray[np.float64], event: NDArray[np.bool_], x: NDArray[np.float64]) -> CoxFit | None:
+def _fit(time: NDArray[np.float64], event: NDArray[np.bool_], x: NDArray[np.float64], ties: Ties) -> CoxFit | None:
     """The fit, or None where an estimate runs to infinity."""
     try:
-        return cox_model(time, event, x)
+        return cox_model(time, event, x, ties)
     except (SeparationError, CollinearityError):
         return None
 

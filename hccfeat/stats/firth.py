@@ -1,6 +1,7 @@
 """Firth's estimates, finite where covariates separate the events, with profile-likelihood intervals and P."""
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,27 +142,33 @@ def _fitted(
         # A search that fails leaves NaN, which becomes None below.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
-        columns = list(range(x.shape[1]))
         try:
             model.fit(x, outcome)
-            if not model.converged_:
-                raise _diverged()
-            model.lrt(columns)
-            limits = model.conf_int(
-                alpha=1 - CONFIDENCE, method="pl", features=columns, max_iter=ITERATIONS, tol=PRECISION
-            )
         except np.linalg.LinAlgError as error:
             raise _diverged() from error
+        if not model.converged_:
+            raise _diverged()
+        found = [_searched(model, k) for k in range(x.shape[1])]
     return tuple(
-        FirthTerm(
-            coefficient=float(model.coef_[k] / scale[k]),
-            standard_error=float(model.bse_[k] / scale[k]),
-            lower=_known(limits[k, 0] / scale[k]),
-            upper=_known(limits[k, 1] / scale[k]),
-            p=_known(model.lrt_pvalues_[k]),
-        )
-        for k in columns
+        FirthTerm(float(b / s), float(e / s), _known(lower / s), _known(upper / s), _known(p))
+        # The errors of a logistic model end in that of its intercept.
+        for b, e, s, (lower, upper, p) in zip(model.coef_, model.bse_[: len(scale)], scale, found, strict=True)
     )
+
+
+def _searched(model: FirthCoxPH | FirthLogisticRegression, column: int) -> tuple[float, float, float]:
+    """Profile-likelihood limits and P of one coefficient per SD; NaN where their search fails or runs away."""
+    lower = upper = float("nan")
+    with suppress(np.linalg.LinAlgError):
+        # Where rounding stops the search a coarser one finds the same P; a P that is there is kept.
+        model.set_params(gtol=PRECISION).lrt([column])
+        model.set_params(gtol=10 * PRECISION).lrt([column])
+    with suppress(np.linalg.LinAlgError):
+        limits = model.conf_int(
+            alpha=1 - CONFIDENCE, method="pl", features=[column], max_iter=ITERATIONS, tol=PRECISION
+        )
+        lower, upper = limits[column]
+    return float(lower), float(upper), float(model.lrt_pvalues_[column])
 
 
 def _diverged() -> AnalysisError:

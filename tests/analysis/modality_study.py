@@ -19,7 +19,9 @@ ITEMS = load_items("mri52").items
 WIDTHS = {"pps": 12, "mri": 24}
 SUFFIX = {"pps": ("_1", "slide"), "mri": ("-mri", "mri")}
 SHA = "f" * 64
-STUDY_FILE = 'name = "two"\nrecipe = "tiny"\n[split]\nfolds = 2\n[analysis]\nbootstraps = 100\n'
+STUDY_FILE = (
+    'name = "two"\nrecipe = "tiny"\n[split]\nfolds = 2\n[analysis]\nbootstraps = 100\nsubgroups = ["sex"]\n'
+)
 
 
 def make_study(

@@ -1,17 +1,26 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import ArrayLike
 
 from hccfeat.analysis.comparators import ComparatorOptions
 from hccfeat.analysis.load import Scope, load_endpoint
 from hccfeat.analysis.recurrence import EndpointData, EndpointResult, analyse
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
+from hccfeat.report.blocks import Scene
+from hccfeat.report.hazard_view import hazards
+from hccfeat.report.methods import methods_text
+from hccfeat.report.risk_view import calibration, decision, distribution
+from hccfeat.stats.coxmodel import cox_model
+from hccfeat.stats.risksets import RiskSets, Ties
 from hccfeat.study import init_study
 from tests.analysis.described_study import NAMES, described
+from tests.report.sample import clinical_report
 
 QUICK = AnalysisConfig(bootstraps=100, imputations=3, repeats=1, optimism=20)
 MODELS = ["clinical_logistic", "cox_clinical", "clinical_logistic_imputed", "cox_clinical_imputed"]
@@ -19,7 +28,8 @@ MODELS = ["clinical_logistic", "cox_clinical", "clinical_logistic_imputed", "cox
 
 @pytest.fixture(scope="module")
 def data() -> EndpointData:
-    return described(missing=0.2)
+    groups = {"patient_id": [f"clinic/P{k:04d}" for k in range(150)], "sex": ["female", "male"] * 75}
+    return described(missing=0.2, groups=pl.DataFrame(groups))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +59,21 @@ def test_every_model_has_apparent_corrected_and_cross_validated_figures(result: 
             assert all(row.estimate is not None and np.isfinite(row.estimate) for row in three)
             assert len({(row.n, row.events) for row in three}) == 1
     assert len(found) == len(result.metrics)
+
+
+def test_groups_are_judged_over_folds_by_every_model(result: EndpointResult) -> None:
+    rows = {(row.model, row.level): row for row in result.subgroups}
+    assert {(row.split, row.metric) for row in rows.values()} == {("cross_validation", "c_index")}
+    for model in MODELS:
+        female, male = rows[model, "female"], rows[model, "male"]
+        everybody = next(
+            row
+            for row in result.metrics
+            if (row.model, row.split, row.metric) == (model, "cross_validation", "c_index")
+        )
+        assert female.n + male.n == everybody.n
+        assert female.events + male.events == everybody.events
+        assert 0 < female.lower < female.estimate < female.upper <= 1
 
 
 def test_n_is_that_of_each_treatment_of_gaps(data: EndpointData, result: EndpointResult) -> None:
@@ -85,6 +110,42 @@ def test_risk_groups_of_folds_have_curves_and_no_p(result: EndpointResult) -> No
         assert "no P" in group.note
     low, high = groups["cox_clinical_imputed"].curves
     assert low.events / low.n < high.events / high.n
+
+
+def test_curves_are_of_probabilities_that_had_not_seen_the_patient(result: EndpointResult) -> None:
+    n = {row.model: row.n for row in result.metrics if (row.metric, row.split) == ("auroc", "cross_validation")}
+    judged = [curve for curve in result.calibrations if curve.split == "cross_validation"]
+    assert {(curve.model, curve.months) for curve in judged} == {
+        (m, at) for m in (*MODELS, "coxnet") for at in (None, 12)
+    }
+    assert all(curve.n == n[curve.model] for curve in judged if curve.months is None)
+    spread = {one.model: one for one in result.distributions if one.split == "cross_validation"}
+    assert {name: one.with_event.sum() + one.without_event.sum() for name, one in spread.items()} == n
+    decided = [curve for curve in result.decisions if curve.split == "cross_validation"]
+    assert {curve.model for curve in decided} == {*n, "treat all", "treat none"}
+    told = [one.method for one in (*judged, *spread.values(), *(c for c in decided if c.model in n))]
+    assert all("out-of-fold: each patient's probability" in method for method in told)
+    apparent = next(c for c in result.calibrations if (c.split, c.model, c.months) == ("apparent", MODELS[1], 12.0))
+    own = next(curve for curve in judged if (curve.model, curve.months) == (MODELS[1], 12.0))
+    assert not np.allclose(own.predicted, apparent.predicted)
+    scene = Scene(0, {name: k for k, name in enumerate(n)}, simulated=False)
+    for view in (calibration, decision, distribution):
+        shown = view(result, scene, "e").parts[0]
+        assert shown.figures
+        assert not shown.apparent
+        assert all("out-of-fold" in figure.caption for figure in shown.figures)
+    text = " ".join(methods_text(replace(clinical_report(), endpoints=[result])))
+    assert "hold each patient's out-of-fold probability" in text
+
+
+def test_brier_differences_of_folds_are_paired(result: EndpointResult) -> None:
+    """Ranks of a Cox model are no probabilities; its probabilities by the horizon are compared."""
+    rows = {row.first: row for row in result.comparisons if row.metric == "brier"}
+    assert set(rows) == {*MODELS[1:], "coxnet"}
+    assert all(row.lower < row.difference < row.upper for row in rows.values())
+    score = {r.model: r.estimate for r in result.metrics if (r.metric, r.split) == ("brier", "cross_validation")}
+    assert rows[MODELS[1]].difference == pytest.approx(score[MODELS[1]] - score[MODELS[0]], rel=1e-9)
+    assert "mean of 5 folds; paired" in rows[MODELS[1]].method
 
 
 def test_both_kinds_of_coefficients_are_there(result: EndpointResult) -> None:
@@ -140,6 +201,43 @@ def test_without_indicators_the_cohort_is_still_described() -> None:
     assert found.metrics == []
     assert any(notice.title == "No clinical model in cohort clinic" for notice in found.notices)
     assert found.survival
+
+
+def test_ties_of_the_study_file_reach_every_cox_regression(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole months make ties; every fit by maximum likelihood must ask for Breslow's."""
+    asked: list[str] = []
+    fit = RiskSets.__init__
+
+    def spy(self: RiskSets, time: ArrayLike, event: ArrayLike, ties: Ties = "efron") -> None:
+        asked.append(ties)
+        fit(self, time, event, ties)
+
+    monkeypatch.setattr(RiskSets, "__init__", spy)
+    made = described(n=90, missing=0.15, horizon=None)
+    whole = [pl.col(name).ceil() for name in ("time", "months")]
+    data = replace(made, patients=made.patients.with_columns(whole))
+    settings = QUICK.model_copy(update={"ties": "breslow"})
+    found = analyse(data, settings, comparators=ComparatorOptions(("cox",)))
+    assert set(asked) == {"breslow"}
+    assert {row.ties for row in found.hazard_ratios} == {"breslow"}
+    rows = data.patients.join(data.indicators, on="patient_id").drop_nulls("afp")
+    expected = cox_model(rows["time"].to_numpy(), rows["event"].to_numpy(), rows["afp"].to_numpy(), "breslow")
+    own = next(row for row in found.hazard_ratios if (row.kind, row.term) == ("univariable", "afp"))
+    assert own.hr == pytest.approx(expected.hazard_ratios()[0, 0], rel=1e-12)
+    methods = {row.method for row in found.metrics if row.model.startswith("cox_clinical") and "raw" in row.method}
+    assert methods
+    assert all("Cox regression (Breslow ties)" in method for method in methods)
+    assert all("Breslow's ties" in test.method for test in found.tests if "Cox" in test.method)
+    text = " ".join(methods_text(replace(clinical_report(), endpoints=[found])))
+    assert "ties were handled by the Breslow method" in text
+    assert "Efron" not in text
+    shown = hazards(found, Scene(0, {}, simulated=False), "e")
+    assert "hazard ratios (Cox, Breslow ties)" in shown.parts[0].tables[0]
+
+
+def test_default_ties_are_no_setting_and_others_are() -> None:
+    assert "ties" not in AnalysisConfig().model_dump(mode="json")
+    assert AnalysisConfig(ties="breslow").model_dump(mode="json")["ties"] == "breslow"
 
 
 def test_no_events_is_an_error() -> None:

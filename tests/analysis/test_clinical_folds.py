@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hccfeat.analysis.clinical_folds import cross_validate, deal, over_repeats, tissue_source_sites
+from hccfeat.analysis.clinical_folds import cross_validate, deal, over_repeats
 from hccfeat.analysis.clinical_models import fit_regressions
 from hccfeat.analysis.data import Population
 from hccfeat.analysis.judge_metrics import estimates
@@ -71,14 +71,6 @@ def test_folds_of_one_class_are_a_condition() -> None:
     assert cross_validate(made, fit, settings, horizon=None).conditions == []
 
 
-def test_tissue_source_sites_are_the_second_field() -> None:
-    patients = everybody(described(n=30))
-    ids = [f"tcga-cdr/TCGA-{'2V' if k % 2 else 'BC'}-A{k:03d}" for k in range(30)]
-    assert tissue_source_sites(replace(patients, ids=ids))[:2] == ["BC", "2V"]
-    with pytest.raises(AnalysisError, match="30 of 30 patients"):
-        tissue_source_sites(patients)
-
-
 def test_outcomes_of_the_judges_change_no_prediction() -> None:
     """Permuting the outcomes of one fold changes the models of the others, but no risk of that fold itself."""
     patients = everybody(described(missing=0.2))
@@ -96,7 +88,33 @@ def test_outcomes_of_the_judges_change_no_prediction() -> None:
     for name, risk in first.risks.items():
         np.testing.assert_array_equal(again.risks[name][judged], risk[judged])
         np.testing.assert_array_equal(again.high[name][judged], first.high[name][judged])
+        np.testing.assert_array_equal(again.chances[name][judged], first.chances[name][judged])
         assert (again.risks[name][~judged] != risk[~judged]).any()
+
+
+def test_probabilities_are_out_of_fold_and_averaged_over_the_repeats() -> None:
+    patients = everybody(described(n=80, missing=0.2))
+
+    def fewer(train: Population, repeat: int) -> tuple[list[FittedModel], dict[str, str]]:
+        models, problems = fit_regressions(train, ("complete",), horizon=12.0, timed=True, imputations=2, seed=5)
+        return models[: 2 - repeat], problems
+
+    changes = ({}, {"seed": QUICK.seed + 1}, {"repeats": 2})
+    once, again, both = (
+        cross_validate(patients, fewer, QUICK.model_copy(update=change), horizon=12.0) for change in changes
+    )
+    means = [{(model, when): said for model, when, said in one.out_of_fold.means()} for one in (once, again, both)]
+    assert set(means[0]) == {(m, when) for m in ("clinical_logistic", "cox_clinical") for when in (None, 12.0)}
+    logistic, cox = ("clinical_logistic", None), ("cox_clinical", 12.0)
+    np.testing.assert_allclose(means[2][logistic], (means[0][logistic] + means[1][logistic]) / 2, rtol=1e-12)
+    np.testing.assert_array_equal(means[2][cox], means[0][cox])
+    complete = ~np.isnan(patients.indicators).any(axis=1)
+    assert (np.isfinite(means[2][logistic]) == complete).all()
+    inside, rows = once.fold_of != 3, (once.fold_of == 3) & complete
+    model = fewer(patients.take(inside), 0)[0][1]
+    assert means[0][cox][rows] == pytest.approx(model.probability(patients.take(rows)), rel=1e-12)
+    assert once.out_of_fold.method.endswith("that had not seen him")
+    assert both.out_of_fold.method.endswith("over 2 repeats (of a model fitted in fewer, over 1 or more)")
 
 
 def test_what_a_fold_learns_it_learns_from_the_other_folds_alone() -> None:

@@ -8,6 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from hccfeat.analysis.comparisons import (
     ADDED,
+    ADDED_IMPUTED,
     AUROC,
     BRIER,
     C_INDEX,
@@ -19,14 +20,16 @@ from hccfeat.analysis.comparisons import (
     delong_difference,
     model_pairs,
 )
-from hccfeat.analysis.data import EndpointData
+from hccfeat.analysis.completed_risks import completed_risks
+from hccfeat.analysis.data import EndpointData, population
 from hccfeat.analysis.judged_risks import judged_risks
-from hccfeat.analysis.recurrence import analyse
+from hccfeat.analysis.recurrence import analyse, analyse_folds
 from hccfeat.analysis.results import EndpointResult, ModelComparison, Prediction, SplitRole
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.coxmodel import cox_model, nested_test
 from hccfeat.stats.delong import paired_delong
+from tests.analysis.test_crossval import make_folds
 
 CLINICAL, PPS, INTEGRATED, OTHER = "clinical_logistic", "pps_mlp", "integrated_logistic", "xgboost"
 SETTINGS = AnalysisConfig(bootstraps=200)
@@ -279,3 +282,61 @@ def test_the_predictions_of_an_analysis_are_compared(
         ),
         PPS, CLINICAL, AUROC,
     )  # fmt: skip
+
+
+def with_judges(found: EndpointResult, data: EndpointData, settings: AnalysisConfig) -> list[ModelComparison]:
+    add_comparisons(found, data, settings)
+    return [r for r in found.comparisons if r.metric == ADDED_IMPUTED]
+
+
+def test_added_value_is_pooled_where_judges_lack_an_indicator(
+    study: Callable[..., EndpointData], quick: type, settings: AnalysisConfig
+) -> None:
+    made = study(missing=0.2, held_out=80)
+    result = analyse(made, settings, fit_images=quick)
+    pooled = with_judges(result, made, settings)
+    assert {(r.cohort, r.first) for r in pooled} == {
+        (cohort, model) for cohort in ("internal", "external") for model in (PPS, INTEGRATED)
+    }
+    gain = next(r for r in pooled if (r.cohort, r.first) == ("internal", PPS))
+    complete = row([r for r in result.comparisons if r.split == "held_out"], PPS, CLINICAL, ADDED)
+    patients = population(made, "internal", "held_out", "held_out")
+    lacking = int(np.isnan(patients.indicators).any(axis=1).sum())
+    assert (gain.n, gain.events) == (complete.n, complete.events)
+    assert gain.p is not None
+    assert gain.p_adjusted >= gain.p
+    assert f"2 imputations, {lacking} of {gain.n} patients with a missing item" in gain.method
+    assert "Holm over 2 likelihood-ratio tests of added value on imputed patients" in gain.method
+    # The image risk is what it was; the clinical risk of those who lack nothing too.
+    (parts,) = (parts for place, parts in result.artefacts["judges"].items() if place[0] == "internal")
+    found = completed_risks(parts, settings)
+    known = {(r.model, r.patient_id): r.risk for r in result.predictions if r.split == "held_out"}
+    whole = ~np.isnan(patients.indicators).any(axis=1)
+    assert found.risks[PPS] == pytest.approx(np.array([[known[PPS, one] for one in found.ids]] * 2))
+    clinical = np.array([known[CLINICAL, one] for one in found.ids])
+    assert found.risks[CLINICAL][:, whole] == pytest.approx(np.array([clinical[whole]] * 2))
+    assert (found.risks[CLINICAL][0, ~whole] != found.risks[CLINICAL][1, ~whole]).all()
+
+
+def test_nothing_missing_gives_no_pooled_test(
+    study: Callable[..., EndpointData], quick: type, settings: AnalysisConfig
+) -> None:
+    for made, asked in ((study(missing=0.0), "both"), (study(missing=0.2), "complete")):
+        chosen = settings.model_copy(update={"missing": asked})
+        assert with_judges(analyse(made, chosen, fit_images=quick), made, chosen) == []
+    few = study(missing=0.2, held_out=4, external=0)
+    result = analyse(few, settings, fit_images=quick)
+    assert with_judges(result, few, settings) == []
+    assert [n.kind for n in result.notices if "Added value not tested" in n.title] == ["missingness"]
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_completed_risks_of_folds_are_pooled(
+    study: Callable[..., EndpointData], quick: type, settings: AnalysisConfig, timed: bool
+) -> None:
+    folds = make_folds(study, missing=0.2, timed=timed)
+    found = analyse_folds(folds, settings, fit_images=quick)
+    pooled = with_judges(found, folds[0], settings)
+    assert {(r.first, r.split) for r in pooled} == {(PPS, "cross_validation"), (INTEGRATED, "cross_validation")}
+    assert all("risks standardised inside folds: D3 over 2 imputations" in r.method for r in pooled)
+    assert all(("Cox" in r.method) == timed and 0 <= r.p <= 1 for r in pooled)

@@ -98,7 +98,7 @@ def test_a_described_population_has_survival_incidence_hazards_and_tests(study: 
     died = ((event == 0) & (time < 20)).astype(float)
     noise = np.random.default_rng(1).normal(size=120)
     patients = people(time, event, np.column_stack([x, noise]), died=died, split="external")
-    conditions = add_hazards(result, data, patients)
+    conditions = add_hazards(result, data, patients, AnalysisConfig())
     assert [row.kind for row in result.hazard_ratios] == ["univariable"] * 2 + ["multivariable"] * 2
     assert [row.test for row in result.tests] == ["likelihood ratio", "Wald", "score"]
     assert [row.model for row in result.proportionality] == ["univariable"] * 2 + ["multivariable"] * 3

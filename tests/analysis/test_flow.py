@@ -6,6 +6,7 @@ import pytest
 from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.flow import cohort_flow, follow_up_rule, imaged_patients, labelled_counts
 from hccfeat.analysis.load import Scope, load_endpoint
+from hccfeat.analysis.notices import outside_notices
 from hccfeat.config import load_study_config
 from hccfeat.extraction import feature_sets
 from hccfeat.store.catalog import query
@@ -61,3 +62,16 @@ def test_patients_without_outcome_or_image_do_not_stay(final: EndpointData) -> N
     kept = imaged_patients(changed, "internal")["patient_id"]
     assert len(kept) == 22
     assert not {first, second} & set(kept)
+
+
+def test_patients_outside_the_split_are_counted(extracted_study: Path, final: EndpointData) -> None:
+    assert final.outside_split == 0
+    config = load_study_config(extracted_study)
+    other = config.model_copy(update={"split": config.split.model_copy(update={"seed": 77})})
+    scope = Scope("internal", ("external",), feature_sets.newest(extracted_study, "pps"))
+    found = load_endpoint(extracted_study, other, "final", scope)
+    assert found.outside_split == 24
+    assert set(found.patients["cohort"]) == {"external"}
+    (notice,) = outside_notices(found, "internal")
+    assert notice.text.startswith("24 patients of cohort internal neither train nor judge")
+    assert outside_notices(final, "internal") == []

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from statsmodels.api import Logit, PHReg
 
 from hccfeat.analysis.imputed import impute, pooled_cox, pooled_logistic
 from hccfeat.errors import AnalysisError
-from hccfeat.stats.coxmodel import cox_model
+from hccfeat.stats.coxmodel import cox_model, nested_test
 from hccfeat.stats.imputation import rubin
 from hccfeat.stats.km import product_limit
 from hccfeat.stats.logistic import logistic
@@ -105,6 +106,49 @@ def test_nothing_missing_gives_the_fit_itself_and_its_likelihood_ratio(kind: str
         assert found.pooled.covariance == pytest.approx(covariance, rel=1e-6)
         again = rubin(np.array([fit.coefficients] * 3), np.array([covariance] * 3))
         assert found.pooled.p == pytest.approx(again.p)
+
+
+@pytest.mark.parametrize("kind", ["cox", "logistic"])
+def test_d3_of_nested_models_by_hand(kind: str) -> None:
+    """Meng and Rubin (1992), k = 1: likelihoods by statsmodels, of the last covariate beside the others."""
+    patients = everybody(described(missing=0.25, horizon=None))
+    copies = impute(patients, COLUMNS, imputations=5, seed=1).completed
+
+    def model(x: np.ndarray) -> PHReg | Logit:
+        if kind == "cox":
+            return PHReg(patients.time, x, status=patients.event, ties="efron")
+        return Logit(patients.y, np.column_stack([np.ones(len(x)), x]))
+
+    def likelihoods(columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        models = [model(x[:, columns]) for x in copies]
+        fits = [one.fit(**({} if kind == "cox" else {"disp": 0})) for one in models]
+        middle = np.mean([fit.params for fit in fits], axis=0)
+        own = [one.loglike(fit.params) for one, fit in zip(models, fits, strict=True)]
+        return np.array(own), np.array([one.loglike(middle) for one in models])
+
+    (own, shared), (own_few, shared_few) = likelihoods(slice(3)), likelihoods(slice(2))
+    at_own, at_pooled = np.mean(2 * (own - own_few)), np.mean(2 * (shared - shared_few))
+    increase = (5 + 1) / (1 * (5 - 1)) * (at_own - at_pooled)
+    names = patients.indicator_names
+    if kind == "cox":
+        found = pooled_cox(patients.time, patients.event, copies, names, tested=1)
+    else:
+        found = pooled_logistic(patients.y, copies, names, tested=1)
+    assert increase > 0
+    assert found.test.f == pytest.approx(at_pooled / (1 * (1 + increase)), rel=1e-5)
+    assert found.test.residual_df == pytest.approx(4 * 2 * (1 + 1 / increase) ** 2 / 2, rel=1e-4)
+    assert found.test.df == 1
+    assert found.incomplete == int(np.isnan(patients.indicators).any(axis=1).sum())
+
+
+def test_nested_d3_of_complete_data_is_the_likelihood_ratio_test() -> None:
+    patients = everybody(described(missing=0.0, horizon=None))
+    copies = np.repeat(patients.indicators[None], 3, axis=0)
+    found = pooled_cox(patients.time, patients.event, copies, patients.indicator_names, tested=2)
+    fits = [cox_model(patients.time, patients.event, patients.indicators[:, :k]) for k in (1, 3)]
+    test = nested_test(*fits)
+    assert (found.test.f * 2, found.test.df, found.incomplete) == (pytest.approx(test.chisq), 2, 0)
+    assert found.test.p == pytest.approx(test.p, rel=1e-6)
 
 
 def logistic_null(y: np.ndarray) -> float:

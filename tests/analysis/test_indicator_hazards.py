@@ -8,6 +8,7 @@ from hccfeat.analysis.indicator_hazards import (
     HIGH,
     PER_SD,
     adjusted,
+    adjusted_imputed,
     coded,
     strata,
     two_groups,
@@ -161,6 +162,46 @@ def test_complete_cases_are_counted_and_unrecorded_indicators_named(judges: Rate
     fewer = adjusted(with_indicator(judges, "alt", half), GROUPS)[0]
     assert fewer.unrecorded == ("ALT > 40 U/L",)
     assert fewer.full.n >= whole
+
+
+def test_imputed_ratios_recover_the_truth_with_all_patients(judges: RatedPatients) -> None:
+    """Vascular invasion, which the risk follows, is missing for 40 % of those who recur: complete cases err."""
+    truth = known_truth(judges)
+    invasion = truth.patients.indicators[:, 5].copy()
+    gone = np.random.default_rng(3).random(600) < np.where(truth.patients.event > 0, 0.4, 0.0)
+    invasion[gone] = np.nan
+    holes = with_indicator(truth, "vascular_invasion", invasion)
+    settings = SETTINGS.model_copy(update={"imputations": 10})
+    assert adjusted_imputed(truth, GROUPS, settings) == []
+    assert adjusted_imputed(holes, GROUPS, settings.model_copy(update={"missing": "complete"})) == []
+    high, per_sd = adjusted_imputed(holes, GROUPS, settings)
+    assert (high.term, per_sd.term) == (HIGH, PER_SD)
+    fit = per_sd.model
+    assert (per_sd.n, per_sd.incomplete, fit.incomplete, fit.times) == (600, int(gone.sum()), int(gone.sum()), 10)
+    assert fit.terms[-1] == PER_SD
+    whole = adjusted(truth, GROUPS)[1].full
+    for name in (PER_SD, "Vascular invasion: yes"):
+        k, known = fit.terms.index(name), whole.term(name)
+        assert fit.pooled.estimates[k] == pytest.approx(known.coefficient, abs=0.12)
+        assert fit.pooled.standard_errors[k] > 0.98 * known.standard_error
+    assert fit.test.df == 1
+    assert fit.test.p < 1e-6
+
+
+def test_imputed_models_that_cannot_be_had_say_why(judges: RatedPatients) -> None:
+    def reasons(some: RatedPatients) -> set[str]:
+        found = adjusted_imputed(some, GROUPS, SETTINGS)
+        assert all(one.model is None for one in found)
+        return {one.reason for one in found}
+
+    order = np.argsort(-judges.patients.event, kind="stable")
+    holed = with_indicator(judges, "alt", np.where(np.arange(len(judges)) % 3 == 0, np.nan, 30.0))
+    (calm,) = reasons(holed.take(np.isin(np.arange(len(judges)), order[-30:])))
+    assert "fewer than 5" in calm
+    mixed = np.isin(np.arange(len(judges)), [*order[:6], *order[-40:]])
+    assert all("6 events for" in reason for reason in reasons(judges.take(mixed)))
+    flat = replace(holed, risk=np.ones(len(judges)), cut=None)
+    assert reasons(flat) == {f"{PER_SD} is constant"}
 
 
 def test_adjusting_is_refused_without_indicators_and_withheld_with_few_events(judges: RatedPatients) -> None:

@@ -1,9 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import chi2
 
+from hccfeat.analysis.hazards import FIRTH_TIES
 from hccfeat.analysis.interaction import PRODUCT, RISK, TREATMENT, interaction
 from hccfeat.analysis.treatment import Patients
+from hccfeat.errors import AnalysisError
+from hccfeat.stats.coxmodel import cox_model
+from hccfeat.stats.firth import firth_cox
 from tests.analysis.test_treatment import people
 
 
@@ -80,18 +87,55 @@ def test_next_to_nobody_gives_a_reason(n: int) -> None:
     assert sum(found.n) == n
 
 
-def test_one_arm_or_an_arm_without_events_gives_a_reason() -> None:
+def test_one_arm_alone_gives_a_reason() -> None:
     patients = people()
     alone = interaction(patients.take(~patients.treated, "untreated"), {})
     assert alone.reason == f"{TREATMENT}: constant"
     assert alone.p is None
-    calm = Patients(
-        "calm",
-        patients.ids,
-        patients.months,
-        patients.event & ~patients.treated,
-        patients.treated,
-        patients.risk,
-        0.5,
-    )
-    assert "no events among the 16 patients" in interaction(calm, {}).reason
+
+
+@pytest.mark.parametrize("arm", ["treated", "high risk"])
+def test_firths_method_takes_over_where_an_arm_has_no_events(arm: str) -> None:
+    """Of the treated nobody has the event, or nobody with a high risk where the risk has two values."""
+    patients = people(120, 40, seed=5)
+    risk = patients.risk if arm == "treated" else (patients.risk > 0.5).astype(float)
+    calm = patients.treated & (risk > (-1 if arm == "treated" else 0.5))
+    patients = replace(patients, event=patients.event & ~calm, risk=risk)
+    found = interaction(patients, {"afp": pl.Series([None] * 120, dtype=pl.Boolean)})
+    assert list(found.left_out) == ["afp"]
+    assert ("no events" if arm == "treated" else "infinity") in found.replaced
+    assert (found.reason, found.df, found.larger.ties) == ("", 1, FIRTH_TIES)
+    treated, scaled = patients.treated.astype(float), risk / risk.std(ddof=1)
+    scaled -= scaled.mean()
+    expected = firth_cox(patients.months, patients.event, np.column_stack([treated, scaled, treated * scaled]))
+    term, own = expected.terms[2], found.larger.term(PRODUCT)
+    assert (found.p, own.coefficient) == (pytest.approx(term.p), pytest.approx(term.coefficient))
+    assert [own.lower, own.upper] == pytest.approx(np.exp([term.lower, term.upper]))
+    assert found.chisq == pytest.approx(chi2.isf(term.p, 1))
+    assert (found.p < 0.05) == (arm == "high risk")
+    # Untreated patients alone decide about the risk, with or without the treated who had no event.
+    assert found.larger.term(RISK).coefficient > 0
+
+
+def test_where_firths_method_fails_the_test_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AnalysisError("Firth's regression", "did not converge", "Use more patients.")
+
+    monkeypatch.setattr("hccfeat.analysis.interaction.firth_cox", fail)
+    patients = people()
+    found = interaction(replace(patients, event=patients.event & ~patients.treated), {})
+    assert (found.p, found.replaced) == (None, "")
+    assert "no events among the 16 patients at 1; Firth's method failed: did not converge" in found.reason
+
+
+def test_ties_are_those_asked_for() -> None:
+    patients = people(200, 80)
+    patients = replace(patients, months=np.ceil(patients.months / 6))
+    for ties in ("efron", "breslow"):
+        found = interaction(patients, {}, ties=ties)
+        risk = patients.risk / patients.risk.std(ddof=1)
+        risk -= risk.mean()
+        x = np.column_stack([patients.treated, risk, patients.treated * risk])
+        expected = cox_model(patients.months, patients.event, x, ties)
+        assert found.larger.term(PRODUCT).coefficient == pytest.approx(expected.coefficients[2], rel=1e-9)
+        assert (found.smaller.ties, found.larger.ties) == (ties, ties)

@@ -87,6 +87,23 @@ def test_the_report_has_the_section(analysed: tuple[Study, dict[str, Any]]) -> N
     assert "internal/P0" not in page
 
 
+def test_groups_are_judged_on_the_split_and_over_folds(analysed: tuple[Study, dict[str, Any]]) -> None:
+    rows = rows_of(Path(analysed[1]["report"]).parent / "data" / "subgroups.csv")
+    assert {(row["endpoint"], row["metric"]) for row in rows} == {
+        *(("1y", metric) for metric in ("c_index", "observed_expected")),
+        *(("mvi", metric) for metric in ("auroc", "observed_expected")),
+    }
+    assert {row["split"] for row in rows if row["metric"] != "observed_expected"} == {
+        "held_out",
+        "cross_validation",
+    }
+    assert {row["split"] for row in rows if row["metric"] == "observed_expected"} == {"held_out"}
+    assert {row["level"] for row in rows} >= {"female", "male"}
+    crossed = [row for row in rows if row["split"] == "cross_validation"]
+    assert any(row["lower"] for row in crossed)
+    assert all(int(row["events"]) >= 5 for row in crossed if row["estimate"])
+
+
 def test_a_finding_has_models_but_no_survival(analysed: tuple[Study, dict[str, Any]]) -> None:
     study, summary = analysed
     found = query(study.folder, "SELECT DISTINCT metric FROM metric WHERE endpoint = 'mvi'")["metric"].to_list()

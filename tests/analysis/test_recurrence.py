@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from hccfeat.analysis.data import population
+from hccfeat.analysis.imputed import impute, pooled_cox
 from hccfeat.analysis.judging import risk_of
 from hccfeat.analysis.models import fit_pps
 from hccfeat.analysis.recurrence import EndpointData, analyse
@@ -15,6 +16,7 @@ from hccfeat.analysis.results import EndpointResult, Metric
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
 from hccfeat.errors import AnalysisError, LeakageError
 from hccfeat.stats.discrimination import auroc
+from tests.analysis.conftest import INDICATORS
 
 Study = Callable[..., EndpointData]
 MODELS = {"pps_mlp", "clinical_logistic", "integrated_logistic", "xgboost", "mean_colour_logistic"}
@@ -66,7 +68,7 @@ def test_every_model_is_judged_on_the_same_patients(study: Study, quick: type, s
         }
         assert len({tuple(ids) for ids in predicted.values()}) == 1
     assert metric(result, "held_out", "pps_mlp", "auroc").estimate > 0.6
-    assert set(result.artefacts) == {"pps_mlp"}
+    assert set(result.artefacts) == {"pps_mlp", "judges"}
     assert {group.model for group in result.groups} == MODELS
     assert {group.split for group in result.groups} == {"held_out", "external"}
 
@@ -168,10 +170,17 @@ def test_attrition_adds_up(study: Study, quick: type, settings: AnalysisConfig) 
         assert "censored before the horizon (" in row["reason"]
 
 
-def test_hazard_ratio_kinds(study: Study, quick: type, settings: AnalysisConfig) -> None:
-    result = analyse(study(), settings, fit_images=quick)
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_hazard_ratio_kinds(study: Study, quick: type, settings: AnalysisConfig, missing: float) -> None:
+    """Where an indicator is missing, ratios pooled over imputations stand beside those of complete cases."""
+    result = analyse(study(missing=missing), settings, fit_images=quick)
     kinds = {(row.cohort, row.kind) for row in result.hazard_ratios}
-    assert kinds == {
+    imputed = {(cohort, kind) for cohort, kind in kinds if kind.endswith(", imputed")}
+    assert imputed == {
+        (cohort, f"{kind}, imputed") for cohort, kind in kinds - imputed if missing and "variable" in kind
+    }
+    assert list(result.logistic) == (["internal, apparent", "internal, apparent, imputed"] if missing else [])
+    assert kinds - imputed == {
         ("internal", "univariable, apparent"),
         ("internal", "multivariable, apparent"),
         *(
@@ -187,6 +196,31 @@ def test_hazard_ratio_kinds(study: Study, quick: type, settings: AnalysisConfig)
         if (row.cohort, row.kind, row.term) == ("internal", "risk per SD", "pps_mlp")
     )
     assert strong.hr > 1
+
+
+def test_pooled_rows_of_an_image_cohort_name_their_patients(
+    study: Study, quick: type, settings: AnalysisConfig
+) -> None:
+    data = study(missing=0.2)
+    result = analyse(data, settings, fit_images=quick)
+    patients = population(data, "internal", "held_out", "held_out")
+    rows = [row for row in result.hazard_ratios if (row.cohort, row.kind) == ("internal", "multivariable, imputed")]
+    complete = [row for row in result.hazard_ratios if (row.cohort, row.kind) == ("internal", "multivariable")]
+    assert [row.term for row in rows] == [row.term for row in complete] == INDICATORS
+    assert {(row.n, row.events) for row in rows} == {(len(patients), int(patients.event.sum()))}
+    assert complete[0].n == len(patients) - (lacking := int(np.isnan(patients.indicators).any(axis=1).sum()))
+    (test,) = (t for t in result.tests if (t.split, "D3" in t.test) == ("held_out", True))
+    assert f"2 imputations, {lacking} of {len(patients)} patients with a missing item" in test.method
+    told = [notice.text for notice in result.notices if notice.title == "Indicators imputed in cohort internal"]
+    assert f"{lacking} of {len(patients)} held-out patients of cohort internal lack an indicator" in told[1]
+    copies = impute(patients, [0, 1, 2], imputations=2, seed=settings.seed).completed
+    by_hand = pooled_cox(patients.time, patients.event, copies, INDICATORS)
+    assert [row.hr for row in rows] == pytest.approx(np.exp(by_hand.pooled.estimates))
+    (logistic,) = {term.method for term in result.logistic["internal, apparent, imputed"]}
+    assert "pooled over 2 imputations by Rubin's rules" in logistic
+    assert "with a missing item" in logistic
+    only = analyse(data, settings.model_copy(update={"missing": "complete"}), fit_images=quick)
+    assert not any("imputed" in row.kind for row in only.hazard_ratios)
 
 
 def test_few_events_give_cautions_and_no_invented_numbers(
@@ -361,7 +395,9 @@ def test_a_finding_without_time_has_no_survival_analysis(
     result = analyse(as_finding(study()), settings, fit_images=quick)
     assert {row.metric for row in result.metrics} == OF_LABEL
     assert {curve.months for curve in result.calibrations + result.decisions} == {None}
-    assert result.survival == result.incidences == result.proportionality == result.tests == []
+    assert result.survival == result.incidences == result.proportionality == []
+    assert [test.model for test in result.tests] == ["multivariable logistic, imputed"]
+    assert [notice.title for notice in result.notices].count("Indicators imputed in cohort internal") == 1
     assert {row.split for row in result.metrics} == {"apparent", "held_out", "external"}
     assert result.hazard_ratios == result.groups == []
     assert [notice.title for notice in result.notices].count("No survival analysis") == 1
@@ -392,4 +428,4 @@ def test_images_of_exams_name_their_model(study: Study, quick: type, settings: A
     described = {row.model: row.method for row in result.metrics}
     assert "MRI embedding" in described["mri_mlp"]
     assert not any("PPS" in method for method in described.values())
-    assert list(result.artefacts) == ["mri_mlp"]
+    assert list(result.artefacts) == ["mri_mlp", "judges"]

@@ -128,8 +128,10 @@ def test_few_events_and_arms_apart_are_cautioned_about(data: EndpointData) -> No
     text = " ".join(found.cautions)
     assert "too few" in text
     assert "overlap cannot be told" in text
-    assert found.interactions[0].p is None
-    assert found.interactions[0].reason
+    alone = found.interactions[0]
+    assert alone.replaced.startswith("sorafenib: no events among the")
+    assert alone.p > 0.05
+    assert "Firth's estimate" in found.conditions[-1].reason
     assert {one.kind for one in found.conditions} == {"group_without_events"}
     assert all(one.difference.lower is None and one.difference.reason for one in found.benefits)
 

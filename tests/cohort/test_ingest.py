@@ -189,3 +189,11 @@ def test_identifiers_do_not_reach_the_reasons(tmp_path):
     table = ingest(write_table(tmp_path / "c.csv", *rows, header="patient_id,age,hbsag"))
     assert table.rejected
     assert not any("Secret" in str(row) or "Hidden" in str(row) for row in table.rejected)
+
+
+def test_a_site_is_taken_from_its_own_column_or_the_described_one(tmp_path):
+    path = write_table(tmp_path / "c.csv", "P1, Essen ,3", "P2,,4", header="patient_id,site,age")
+    assert [row["site"] for row in ingest(path).clinical] == ["Essen", None]
+    described = CohortDescription(columns={"site": ColumnMap(column="Klinik")})
+    path = write_table(tmp_path / "d.csv", "P1,7", header="patient_id,Klinik")
+    assert ingest(path, described).clinical == [{"patient_id": "internal/P1", "site": "7"}]

@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -67,6 +68,47 @@ def test_cohorts_that_cannot_be_split(patients, problem):
     with pytest.raises(AnalysisError, match=problem) as caught:
         make_split(patients, CONFIG)
     assert caught.value.remedy
+
+
+def by_site(n, sites, seed=0):
+    """Sites of unequal size: the k-th is about twice as often as the one after the next."""
+    drawn = np.minimum(np.random.default_rng(seed).geometric(0.3, n), sites)
+    return cohort(n).with_columns(site=pl.Series([f"S{k}" for k in drawn]))
+
+
+@settings(max_examples=10)
+@given(st.integers(40, 150), st.floats(0.1, 0.5), st.integers(2, 5), st.integers(0, 5))
+def test_a_site_is_in_one_part(n, fraction, folds, seed):
+    patients = by_site(n, 12, seed)
+    config = SplitConfig(test_fraction=fraction, folds=folds, seed=seed)
+    if patients["site"].n_unique() <= folds:
+        with pytest.raises(AnalysisError, match=f"too few for a test part and {folds} folds of whole sites"):
+            make_split(patients, config)
+        return
+    rows = make_split(patients, config)
+    assert make_split(patients.reverse(), config) == rows
+    assert [row["patient_id"] for row in rows] == patients["patient_id"].to_list()
+    parts = (
+        pl.DataFrame(rows)
+        .join(patients, on="patient_id")
+        .group_by("site")
+        .agg(pl.struct("role", "fold").n_unique())
+    )
+    assert set(parts["role"]) == {1}
+    assert {row["fold"] for row in rows} == {None, *range(1, folds + 1)}
+    assert all((row["fold"] is None) == (row["role"] == "test") for row in rows)
+
+
+def test_sites_share_strata_as_well_as_they_can():
+    patients = cohort(400).with_columns(site=pl.Series([f"S{k * k % 41 % 37}" for k in range(400)]))
+    joined = pl.DataFrame(make_split(patients, CONFIG)).join(patients, on="patient_id")
+    held_out = joined.group_by("treatment", "recurrence").agg((pl.col("role") == "test").mean())["role"]
+    assert held_out.min() > 0.15
+    assert held_out.max() < 0.25
+    folds = joined.filter(role="train").group_by("fold").agg(pl.len(), pl.col("recurrence").mean())
+    assert folds["len"].min() > 50
+    assert folds["len"].max() < 80
+    assert folds["recurrence"].max() - folds["recurrence"].min() < 0.2
 
 
 @settings(max_examples=40)

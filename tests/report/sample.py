@@ -19,9 +19,18 @@ from hccfeat.analysis.results import (
     RocCurve,
     SplitRole,
     StudyReport,
+    SubgroupMetric,
     SurvivalCurve,
 )
-from tests.report.sample_curves import add_comparisons, add_risk_curves, add_survival, conditions, km, treatment
+from tests.report.sample_curves import (
+    add_comparisons,
+    add_risk_curves,
+    add_subgroups,
+    add_survival,
+    conditions,
+    km,
+    treatment,
+)
 
 MODELS = {
     "pps_mlp": (0.95, "prognostic network on image PPS, mean over images; fitted on 182 patients"),
@@ -114,6 +123,7 @@ def place_results(result: EndpointResult, place: tuple[SplitRole, str, int], see
     add_survival(result, cohort, split, time, event, marks)
     if split != "apparent":
         add_comparisons(result, cohort, split, list(MODELS)[::-1], n)
+        add_subgroups(result, cohort, split, list(MODELS), n)
     kind = "univariable, apparent" if split == "apparent" else "univariable"
     for i, term in enumerate(INDICATORS):
         hr = (1.0612345678901234, 1.0003, 1.31, 1.12, 1.74, None)[i]
@@ -385,6 +395,7 @@ def hostile_report() -> StudyReport:
     result.attrition.append({"cohort": evil, "split": "held_out", "patients": 40, "reason": evil})
     result.logistic[evil] = [LogisticTerm(evil, 1.0, 0.1, 2.7, 2.0, 3.0, 0.5)]
     result.metrics[0] = Metric(evil, evil, "held_out", evil, evil, 0.5, 0.4, 0.6, 1, 1, f"x; {evil}")
+    result.subgroups[0] = SubgroupMetric(evil, "held_out", evil, evil, evil, "c_index", 0.5, 0.4, 0.6, 1, 1, evil)
     result.hazard_ratios[0] = HazardRatio(evil, evil, evil, evil, 1.0, 0.5, 2.0, 0.5, 3, 2, evil)
     group = result.groups[0]
     curve = group.curves[0]

@@ -21,6 +21,7 @@ from hccfeat.analysis.results import (
     ProportionalityTest,
     RiskDistribution,
     SplitRole,
+    SubgroupMetric,
     SurvivalCurve,
 )
 from hccfeat.analysis.treatment import Comparison
@@ -122,6 +123,18 @@ def add_comparisons(result: EndpointResult, cohort: str, split: SplitRole, model
             how = "paired bootstrap of patients, 1000 resamples; Holm inside cohort, split and metric"
             numbers = (gap if limits[0] is not None else 4.2, *limits, p, min(3 * p, 1.0))
             result.comparisons.append(ModelComparison(*place, model, first, metric, *numbers, n, n // 3, how))
+
+
+def add_subgroups(result: EndpointResult, cohort: str, split: SplitRole, models: list[str], n: int) -> None:
+    """Two models by sex, and a group with too few events."""
+    for model in models[:2]:
+        for level, value in (("female", 0.71), ("male", 0.66), ("not recorded", None)):
+            limits = (None, None) if value is None else (value - 0.1, value + 0.1)
+            size = (4, 1) if value is None else (n // 2, n // 6)
+            how = "Harrell's C not estimated: only 1 events (fewer than 5)" if value is None else "Harrell's C"
+            result.subgroups.append(
+                SubgroupMetric(cohort, split, model, "sex", level, "c_index", value, *limits, *size, how)
+            )
 
 
 def add_survival(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hccfeat.analysis.hazards import FIRTH_TIES
 from hccfeat.analysis.results import (
     CalibrationCurve,
     CohortSurvival,
@@ -18,8 +19,11 @@ from hccfeat.analysis.results import (
     ProportionalityTest,
     StudyReport,
 )
+from hccfeat.report.blocks import Scene
+from hccfeat.report.citations import citations
 from hccfeat.report.methods import methods_text
 from hccfeat.report.methods_results import base_name, of_months
+from hccfeat.report.treatment_view import treatment
 from tests.report.plain import plain
 from tests.report.sample import clinical_report, full_report
 
@@ -100,6 +104,30 @@ def test_every_new_result_has_its_sentence() -> None:
         assert words in text, words
 
 
+def test_the_ties_and_the_method_of_an_interaction_are_told() -> None:
+    report = full_report()
+    result = next(result for result in report.endpoints if result.treatment is not None)
+    (one,) = result.treatment.interactions
+    for ties, replaced, told, caption in (
+        ("efron", "", "in Cox models, alone", "interaction (Cox)"),
+        ("breslow", "", "in Cox models with Breslow's ties, alone", "interaction (Cox, Breslow ties)"),
+        (
+            FIRTH_TIES,
+            "no events",
+            "For 1 interaction of treatment and risk, where",
+            "ratio (Firth, Breslow ties) χ²",
+        ),
+    ):
+        made = replace(one, larger=replace(one.larger, ties=ties), replaced=replaced)
+        only = EndpointResult(result.endpoint, result.label, result.horizon_months, "")
+        only.treatment = replace(result.treatment, interactions=(made,))
+        shown = treatment(only, Scene(0, {}, simulated=False), "e")
+        assert caption in shown.parts[0].tables[0]
+        assert told in text_of(replace(report, endpoints=[only]))
+        if replaced:
+            assert {"heinze2001"} <= {work.key for work in citations(replace(report, endpoints=[only]))}
+
+
 def test_nothing_that_was_not_done_is_told() -> None:
     text = text_of(plain(clinical_report()))
     for words in (
@@ -129,9 +157,12 @@ def test_pooling_is_told_only_where_coefficients_were_pooled() -> None:
     assert "Rubin" not in text_of(report)
     result = report.endpoints[0]
     result.hazard_ratios.append(replace(result.hazard_ratios[0], kind="univariable, imputed"))
-    result.tests.append(replace(result.tests[0], test="likelihood ratio (D3)"))
+    result.tests.append(replace(result.tests[0], test="likelihood ratio (D3)", split="apparent"))
     text = text_of(report)
     assert "pooled by Rubin's rules, with t intervals, likelihood ratios by D3." in text
+    assert "Regressions of patients who judge" not in text
+    result.tests.append(replace(result.tests[0], test="likelihood ratio (D3)", split="external"))
+    assert "Regressions of patients who judge" in text_of(report)
     assert "all terms together were tested by likelihood ratio." in text
 
 
@@ -144,6 +175,9 @@ def test_the_label_takes_the_place_of_times_where_there_are_none() -> None:
 def test_who_trains_and_who_judges() -> None:
     text = text_of(plain(full_report()))
     assert "internal were split once, by patient (share held out 0.2, seed 2023); every model was fitted" in text
+    report = plain(full_report())
+    sites = replace(report, settings=report.settings | {"analysis": {"folds_by": "site"}})
+    assert "internal were split once, by whole sites (share held out" in text_of(sites)
     assert "judged on the held-out part and on cohort external." in text
     apparent = text_of(plain(clinical_report()))
     assert "The patients whom the models were fitted on also judge them" in apparent

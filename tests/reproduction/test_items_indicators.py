@@ -71,9 +71,18 @@ def test_hazard_ratios_alone_beside_the_paper_and_adjusted(context: RiskContext)
     assert [row["term"] for row in alone.data[:3]] == [
         "PPS risk, high against low", "PPS risk, per SD", "HBsAg: yes",
     ]  # fmt: skip
+    everybody = {"held_out": 70, "external": 50}
     for row in tests.data:
         assert row["events_per_coefficient"] == row["events"] / row["coefficients"]
-        assert row["n"] + row["incomplete"] == {"held_out": 70, "external": 50}[row["place"]]
+        if row["added"].endswith(", imputed"):
+            assert row["n"] == everybody[row["place"]]
+            assert f"20 imputations, {row['incomplete']} of {row['n']} patients with a missing item" in row["note"]
+        else:
+            assert row["n"] + row["incomplete"] == everybody[row["place"]]
+    added = [alone.data[0]["term"], alone.data[1]["term"]]
+    assert [row["added"] for row in tests.data[:4]] == [*added, *(f"{name}, imputed" for name in added)]
+    assert [row["n"] for row in terms.data if row["form"] == "PPS risk, per SD, imputed"][:7] == [70] * 7
+    assert "pooled by Rubin's rules" in notes(blocks)
     assert tests.data[1]["p"] < 0.05
     first = [row for row in terms.data if row["form"] == "PPS risk, per SD"][:7]
     assert first[-1]["term"] == "PPS risk, per SD"

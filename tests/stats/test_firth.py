@@ -88,6 +88,18 @@ def test_what_cannot_be_fitted_is_refused(x: np.ndarray, y: np.ndarray) -> None:
         firth_cox(np.arange(len(y)), np.zeros(len(y)), x)
 
 
+def test_limits_that_run_away_leave_the_estimate_and_its_p(monkeypatch: pytest.MonkeyPatch) -> None:
+    (expected,) = firth_logistic(GROUP, LABELS).terms
+
+    def singular(self: object, **_: object) -> None:
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr("firthmodels.FirthLogisticRegression.conf_int", singular)
+    (found,) = firth_logistic(GROUP, LABELS).terms
+    assert (found.lower, found.upper) == (None, None)
+    assert (found.coefficient, found.p) == (expected.coefficient, expected.p)
+
+
 def test_a_search_that_meets_a_singular_matrix_is_an_error_of_the_analysis(monkeypatch) -> None:
     def singular(self, *args):
         raise np.linalg.LinAlgError("singular")

@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from hccfeat.analysis.data import PatchBags, Population
 from hccfeat.analysis.models import INNER_FOLDS, VECTORS, usable_indicators
 from hccfeat.errors import AnalysisError
+from hccfeat.stats.cox import TIES
+from hccfeat.stats.risksets import Ties
 
 Floats = NDArray[np.float64]
 Covariates = Callable[[Population], Floats]
@@ -32,12 +34,15 @@ class Training:
         Of everything drawn at random.
     bags : callable, optional
         Patient ids to the patch vectors of each (m, d).
+    ties : {"efron", "breslow"}
+        Of Cox regression by maximum likelihood.
     """
 
     patients: Population
     horizon: float | None
     seed: int
     bags: PatchBags | None = None
+    ties: Ties = TIES
 
     @property
     def events(self) -> NDArray[np.bool_]:

@@ -22,13 +22,13 @@ from hccfeat.analysis.models import FittedModel
 from hccfeat.analysis.results import ConditionKind, Notice
 from hccfeat.errors import AnalysisError
 from hccfeat.progress import Advance, progress_bar
+from hccfeat.stats.cox import TIES
+from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
 
 COMPARATORS: Mapping[str, Comparator] = {
     "cox": Comparator(COX, "Cox regression on indicators", fit_cox, survival=True),
-    "coxnet": Comparator(
-        COXNET, "Coxnet", fit_coxnet, True, grid(l1_share=(0.5, 1.0), penalty=(0.3, 0.1, 0.2, 0.5, 0.7))
-    ),
+    "coxnet": Comparator(COXNET, "Coxnet", fit_coxnet, True, grid(l1_share=(0.5, 1.0))),
     "forest": Comparator(FOREST, "random survival forest", fit_forest, True, grid(trees=(100,), leaf=(15, 5, 30))),
     "xgboost-cox": Comparator(
         XGBOOST_COX,
@@ -54,7 +54,7 @@ class ComparatorOptions:
 
 
 def fit_comparators(
-    everyone: Population, data: EndpointData, options: ComparatorOptions, seed: int
+    everyone: Population, data: EndpointData, options: ComparatorOptions, seed: int, ties: Ties = TIES
 ) -> tuple[list[FittedModel], list[Notice]]:
     """Fit the comparators asked for on training patients.
 
@@ -68,6 +68,8 @@ def fit_comparators(
         Which, and whether tuned.
     seed : int
         Of trees, networks and inner folds.
+    ties : {"efron", "breslow"}
+        Of Cox regression; penalised ones have Breslow's.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def fit_comparators(
         if name not in options.names:
             continue
         keep = everyone.followed if comparator.survival else everyone.labelled
-        train = Training(everyone.take(keep), data.horizon_months, seed, data.bags)
+        train = Training(everyone.take(keep), data.horizon_months, seed, data.bags, ties)
         if reason := _reason_against(comparator, train):
             missed.setdefault(reason, []).append(comparator.title)
             kind = "few_events" if "events" in reason else kind

@@ -6,6 +6,7 @@ before the horizon too.
 
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xgboost
@@ -22,17 +23,21 @@ from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.coxmodel import SeparationError, cox_model
 from hccfeat.stats.firth import firth_cox
-from hccfeat.stats.risksets import Ties
+from hccfeat.stats.risksets import PartialLikelihood, RiskSets
 
 Floats = NDArray[np.float64]
 Settings = Mapping[str, float]
 COX, COXNET, FOREST, XGBOOST_COX = "cox_clinical", "coxnet", "survival_forest", "xgboost_cox"
 PATH = 20
-"""Penalties on the way down to the chosen one; each fit starts at the one before."""
+"""Penalties on the way down from the smallest that leaves no covariate; each fit starts at the one before."""
+LEAST = (0.05, 0.1, 0.3)
+"""Share of it at which the way ends: the next where a fit so little penalised does not converge."""
+WITHOUT_FOLDS = 0.3
+"""Share taken where all patients, or all but one, had the event or none had."""
 
 
 def fit_cox(train: Training, settings: Settings) -> FittedModel:
-    """Cox regression on the indicators, Efron's ties.
+    """Cox regression on the indicators, with the ties of ``train``.
 
     Firth's estimate, with Breslow's ties, where the indicators separate the events. Indicators that are linear
     combinations of those before them are left out.
@@ -41,17 +46,17 @@ def fit_cox(train: Training, settings: Settings) -> FittedModel:
     rows, about = covariates(train.patients, images=False)
     x = rows(train.patients)
     kept, left_out = independent_columns(x, [str(column) for column in range(x.shape[1])])
-    ties: Ties = "efron"
+    ties, how = train.ties, f"{train.ties.title()} ties"
     try:
-        coefficients = cox_model(train.patients.time, train.events, x[:, kept]).coefficients
+        coefficients = cox_model(train.patients.time, train.events, x[:, kept], ties).coefficients
     except SeparationError:
         fit = firth_cox(train.patients.time, train.events, x[:, kept])
         coefficients, ties = np.array([term.coefficient for term in fit.terms]), "breslow"
+        how = "Firth's penalty because the events are separated, Breslow ties"
 
     def log_hazard(patients: Population) -> Floats:
         return np.asarray(rows(patients)[:, kept] @ coefficients)
 
-    how = "Efron ties" if ties == "efron" else "Firth's penalty because the events are separated, Breslow ties"
     fewer = f", {len(left_out)} collinear left out" if left_out else ""
     description = f"Cox regression ({how}) on {about}{fewer}"
     return survival_model(train, COX, description, log_hazard, through_baseline(train, log_hazard, ties))
@@ -60,24 +65,57 @@ def fit_cox(train: Training, settings: Settings) -> FittedModel:
 def fit_coxnet(train: Training, settings: Settings) -> FittedModel:
     """Cox regression with an elastic net (Simon et al. 2011), Breslow's ties; scikit-survival.
 
-    ``penalty`` is the share of the smallest penalty that leaves no covariate; ``l1_share`` that of the lasso in it.
+    The penalty is the one with the highest cross-validated partial likelihood (Verweij and van Houwelingen 1993) in
+    inner folds of the training patients. ``l1_share`` is the share of the lasso in it.
     """
     rows, about = covariates(train.patients, images=True)
-    model = CoxnetSurvivalAnalysis(
-        l1_ratio=settings["l1_share"], n_alphas=PATH, alpha_min_ratio=settings["penalty"]
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        try:
-            model.fit(rows(train.patients), Surv.from_arrays(train.events, train.ranks))
-        except (ArithmeticError, UserWarning) as error:
-            raise AnalysisError("Coxnet", f"was not fitted ({error})", "Use more patients.") from error
+    coefficients, penalty = _penalised(train, rows(train.patients), settings["l1_share"])
 
     def log_hazard(patients: Population) -> Floats:
-        return np.asarray(model.predict(rows(patients)))
+        return np.asarray(rows(patients) @ coefficients)
 
-    description = f"Cox regression with an elastic net (scikit-survival, Breslow ties) on {about}"
+    description = f"Cox regression with an elastic net (scikit-survival, Breslow ties; {penalty}) on {about}"
     return survival_model(train, COXNET, description, log_hazard, through_baseline(train, log_hazard, "breslow"))
+
+
+def _penalised(train: Training, x: Floats, l1_share: float) -> tuple[Floats, str]:
+    """Coefficients (p,) under the penalty chosen, and the penalty in words."""
+
+    def net(part: Training, rows: Floats, **penalties: Any) -> CoxnetSurvivalAnalysis:
+        outcome = Surv.from_arrays(part.events, part.ranks)
+        return CoxnetSurvivalAnalysis(l1_ratio=l1_share, **penalties).fit(rows, outcome)
+
+    problem: Exception | None = None
+    for least in LEAST:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            try:
+                whole = net(train, x, n_alphas=PATH, alpha_min_ratio=least)
+                gain = np.zeros(len(whole.alphas_))
+                for inside in inner_folds(train.events, train.seed):
+                    part = train.take(inside)
+                    fold = net(part, x[inside], alphas=whole.alphas_).coef_
+                    # A path ends where less penalty no longer changes the fit.
+                    fold = np.pad(fold, ((0, 0), (0, len(gain) - fold.shape[1])), mode="edge")
+                    gain += _likelihoods(train, x @ fold) - _likelihoods(part, x[inside] @ fold)
+            except (ArithmeticError, UserWarning) as error:
+                problem = error
+                continue
+        shares = whole.alphas_ / whole.alphas_[0]
+        # The first leaves no covariate. Without folds nothing tells the others apart.
+        best = 1 + int(np.argmax(gain[1:])) if gain.any() else int(np.argmin(np.abs(shares - WITHOUT_FOLDS)))
+        said = f"penalty {shares[best]:.2g} of the smallest that leaves no covariate"
+        how = ", by the partial likelihood of inner folds" if gain.any() else ""
+        return np.asarray(whole.coef_[:, best]), said + how
+    raise AnalysisError("Coxnet", f"was not fitted ({problem})", "Use more patients.")
+
+
+def _likelihoods(part: Training, log_hazards: Floats) -> Floats:
+    """Partial log-likelihood of patients under each of several log hazards (n, k), Breslow's ties."""
+    sets, one = RiskSets(part.ranks, part.events, "breslow"), np.ones(1)
+    return np.array(
+        [PartialLikelihood(sets, values[sets.order, None], one).log_likelihood for values in log_hazards.T]
+    )
 
 
 def fit_forest(train: Training, settings: Settings) -> FittedModel:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hccfeat.analysis.results import EndpointResult, Metric, StudyReport
+from hccfeat.cohort.sites import SITE
 from hccfeat.report.anchors import block_id
 from hccfeat.report.guidelines.marker_rules import MARKER_RULES
 from hccfeat.report.guidelines.parts import Part, Rule, each_endpoint, part
@@ -163,11 +164,12 @@ def judged_unseen(report: StudyReport) -> Part:
 
 
 def places_told_apart(report: StudyReport) -> Part:
-    """More than one cohort is judged, each on its own, or folds are made of sites."""
+    """Several cohorts are judged, each on its own, or folds are made of sites, or sites are judged as groups."""
     found = judged(report)
     by_site = setting(report, "folds_by") == "site" and any(m.split == "cross_validation" for m in found)
     several = len({metric.cohort for metric in found}) > 1
-    return part(several or by_site, "summary", "one cohort is judged, as a whole")
+    centres = any(row.item == SITE for result in report.endpoints for row in result.subgroups)
+    return part(several or by_site or centres, "summary", "one cohort is judged, as a whole")
 
 
 def discrimination_given(report: StudyReport) -> Part:
@@ -211,9 +213,12 @@ def intervals_given(report: StudyReport) -> Part:
 
 
 def subgroups_judged(report: StudyReport) -> Part:
-    """Models are judged within groups of patients; no analysis does so yet."""
-    del report
-    return Part("missing", "", "no model is judged within groups of patients (sex, age, cause of the disease)")
+    """Models are judged within the groups of patients that the study file names."""
+    lacking = "no model is judged within groups of patients ([analysis] subgroups of the study file names none)"
+    asked = setting(report, "subgroups")
+    return each_endpoint(
+        report, "subgroups", lambda result: result.subgroups, "no group judged" if asked else lacking
+    )
 
 
 def declared_not_done(report: StudyReport) -> Part:

@@ -1,19 +1,24 @@
 """Blocks of item 27: hazard ratios of the PPS risk and the indicators, alone and adjusted (P1, Fig 6C)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from hccfeat.analysis.clinical_terms import WITH_IMPUTATION, pooled_hazards
 from hccfeat.analysis.indicator_hazards import (
     HIGH,
-    Adjusted,
     TwoGroups,
     adjusted,
+    adjusted_imputed,
     two_groups,
     univariable_rows,
 )
+from hccfeat.analysis.multivariable import MULTIVARIABLE
 from hccfeat.analysis.results import HazardRatio
 from hccfeat.cohort.dictionary import load_dictionary
+from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
 from hccfeat.report.figures import forest_figure
 from hccfeat.report.formatting import MISSING, count, fixed, p_value, significant
@@ -31,12 +36,17 @@ from hccfeat.reproduction.judged import (
     why,
 )
 from hccfeat.reproduction.printed import difference, printed
-from hccfeat.stats.cox import CoxModel
+from hccfeat.stats.cox import TIES
 
 INDEPENDENT = (
     "The paper calls the PPS risk independent from univariable models alone. Here it is put into one model with "
     "the indicators, on the patients who have all of them; the likelihood-ratio test asks whether it adds to them. "
     "With few events for each coefficient the estimates lean to extremes."
+)
+POOLED = (
+    "Rows called imputed are of all judges with a follow-up time: what the incomplete ones lack was drawn from a "
+    "joint normal distribution of the coded indicators, the PPS risk, the event and its cumulative hazard. "
+    "Coefficients are pooled by Rubin's rules with t intervals; the test is D3, its F times the degrees of freedom."
 )
 
 
@@ -61,7 +71,13 @@ def forest(context: Context) -> list[Block]:
     shown_columns = columns(("term", "Term"), numbers=RATIO) + columns(("note", "Not given, why"))
     caption = "Univariable Cox regression, times cut at the horizon, Efron ties, Wald intervals"
     table = Table(remarked(shown_columns, rows), rows, caption, group="place", data=data)
-    return [table, *figures, *_adjusted_blocks(found, indicators), Note(INDEPENDENT), *notes]
+    return [
+        table,
+        *figures,
+        *_adjusted_blocks(found, indicators, context.config.analysis),
+        Note(INDEPENDENT),
+        *notes,
+    ]
 
 
 def _ratio_cells(judged: JudgedHorizon, ratio: HazardRatio, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,27 +124,28 @@ def _forest_figure(judged: JudgedHorizon, ratios: list[HazardRatio]) -> Figure:
     return Figure(draw, f"{judged.judges.label}, {judged.where}: hazard ratios, one covariate at a time.")
 
 
-def _adjusted_blocks(found: list[JudgedHorizon], indicators: tuple[TwoGroups, ...]) -> list[Block]:
+def _adjusted_blocks(
+    found: list[JudgedHorizon], indicators: tuple[TwoGroups, ...], settings: AnalysisConfig
+) -> list[Block]:
     terms, term_data, tests, test_data = [], [], [], []
     blocks: list[Block] = []
+    imputed = False
     for judged in found:
-        try:
-            models = adjusted(judged.judges, indicators)
-        except AnalysisError as error:
-            blocks.append(Note(f"{judged.judges.label}, {judged.where}: {error}", "caution"))
-            continue
-        for model in models:
-            place = f"{judged.judges.label}, {judged.where}: with {model.term}"
-            ratios = _as_rows(judged, model.full)
-            for ratio in ratios:
+        models, problems = _complete_models(judged, indicators)
+        pooled, further = _imputed_models(judged, indicators, settings)
+        blocks += problems + [note for note in further if note not in problems]
+        imputed = imputed or bool(pooled)
+        for model in models + pooled:
+            place = f"{judged.judges.label}, {judged.where}: with {model.form}"
+            for ratio in model.ratios:
                 shown, numbers = _ratio_cells(judged, ratio, "")
                 terms.append(shown | {"place": place, "printed": MISSING, "difference": MISSING})
                 term_data.append(
-                    {"form": model.term} | {k: v for k, v in numbers.items() if k not in ("printed", "difference")}
+                    {"form": model.form} | {k: v for k, v in numbers.items() if k not in ("printed", "difference")}
                 )
-            shown, numbers = _test_cells(judged, model)
-            tests.append(shown)
-            test_data.append(numbers)
+            tests.append(_test_cells(judged, model))
+            test_data.append({"endpoint": judged.endpoint, "place": judged.place, "added": model.form} | model.test)
+    blocks += [Note(POOLED)] if imputed else []
     if not tests:
         return blocks
     test_columns = columns(
@@ -150,65 +167,106 @@ def _adjusted_blocks(found: list[JudgedHorizon], indicators: tuple[TwoGroups, ..
     first = Table(remarked(test_columns, tests), tests, asked, "place", test_data)
     if not terms:
         return [first, *blocks]
-    caption = "Multivariable Cox regression, complete cases; not in the paper"
+    whom = "complete cases, and pooled over imputations" if imputed else "complete cases"
+    caption = f"Multivariable Cox regression, {whom}; not in the paper"
     return [first, Table(term_columns, terms, caption, "place", term_data), *blocks]
 
 
-def _as_rows(judged: JudgedHorizon, model: CoxModel) -> list[HazardRatio]:
-    cohort = judged.judges.patients.cohort
-    return [
-        HazardRatio(
-            judged.endpoint,
-            cohort,
-            "multivariable",
-            term.term,
-            term.hr,
-            term.lower,
-            term.upper,
-            term.p,
-            model.n,
-            model.events,
-            model.ties,
+@dataclass(frozen=True)
+class _Shown:
+    """A model with the PPS risk: what it is called, its hazard ratios, and the test of the risk as data."""
+
+    form: str
+    ratios: list[HazardRatio]
+    test: dict[str, Any]
+
+
+def _complete_models(judged: JudgedHorizon, indicators: tuple[TwoGroups, ...]) -> tuple[list[_Shown], list[Note]]:
+    try:
+        found = adjusted(judged.judges, indicators)
+    except AnalysisError as error:
+        return [], [Note(f"{judged.judges.label}, {judged.where}: {error}", "caution")]
+    place = (judged.endpoint, judged.judges.patients.cohort, MULTIVARIABLE)
+    shown = []
+    for one in found:
+        full = one.full
+        ratios = [
+            HazardRatio(*place, t.term, t.hr, t.lower, t.upper, t.p, full.n, full.events, full.ties)
+            for t in full.terms
+        ]
+        note = why(
+            no_model=full.reason,
+            no_clinical_model=one.clinical.reason,
+            left_out=_listed(full.left_out),
+            recorded_for_too_few=", ".join(one.unrecorded),
+            caution=full.note,
         )
-        for term in model.terms
-    ]
+        test = (one.chisq, one.df, one.p)
+        shown.append(_Shown(one.term, ratios, _test(full.n, full.events, ratios, test, one.incomplete, note)))
+    return shown, []
 
 
-def _test_cells(judged: JudgedHorizon, model: Adjusted) -> tuple[dict[str, Any], dict[str, Any]]:
-    each = model.events_per_term
-    left_out = "; ".join(f"{name} ({reason})" for name, reason in model.full.left_out.items())
-    note = why(
-        no_model=model.full.reason,
-        no_clinical_model=model.clinical.reason,
-        left_out=left_out,
-        recorded_for_too_few=", ".join(model.unrecorded),
-        caution=model.full.note,
-    )
-    shown = {
+def _imputed_models(
+    judged: JudgedHorizon, indicators: tuple[TwoGroups, ...], settings: AnalysisConfig
+) -> tuple[list[_Shown], list[Note]]:
+    try:
+        found = adjusted_imputed(judged.judges, indicators, settings)
+    except AnalysisError as error:
+        return [], [Note(f"{judged.judges.label}, {judged.where}: {error}", "caution")]
+    cohort, kind = judged.judges.patients.cohort, MULTIVARIABLE + WITH_IMPUTATION
+    shown = []
+    for one in found:
+        fit = one.model
+        ratios = [] if fit is None else pooled_hazards(judged.endpoint, cohort, kind, fit, TIES)
+        test = (None, None, None) if fit is None else (fit.test.f * fit.test.df, fit.test.df, fit.test.p)
+        note = why(
+            no_model=one.reason,
+            left_out=_listed(one.left_out),
+            recorded_for_too_few=", ".join(one.unrecorded),
+            pooled="" if fit is None else fit.said,
+        )
+        row = _test(one.n, one.events, ratios, test, one.incomplete, note)
+        shown.append(_Shown(one.term + WITH_IMPUTATION, ratios, row))
+    return shown, []
+
+
+def _listed(left_out: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
+
+
+def _test(
+    n: int,
+    events: int,
+    ratios: list[HazardRatio],
+    test: tuple[float | None, int | None, float | None],
+    incomplete: int,
+    note: str,
+) -> dict[str, Any]:
+    return {
+        "n": n,
+        "events": events,
+        "coefficients": len(ratios),
+        "events_per_coefficient": events / len(ratios) if ratios else None,
+        "chisq": test[0],
+        "df": test[1],
+        "p": test[2],
+        "incomplete": incomplete,
+        "note": note,
+    }
+
+
+def _test_cells(judged: JudgedHorizon, model: _Shown) -> dict[str, Any]:
+    test = model.test
+    return {
         "place": f"{judged.judges.label}, {judged.where}",
-        "term": model.term,
-        "n": f"{model.full.n:,}",
-        "events": f"{model.full.events:,}",
-        "terms": f"{len(model.full.terms)}",
-        "each": fixed(each, 1),
-        "chisq": fixed(model.chisq, 2),
-        "df": MISSING if model.df is None else f"{model.df}",
-        "p": p_value(model.p),
-        "incomplete": count(model.incomplete, "patient"),
-        "note": note,
+        "term": model.form,
+        "n": f"{test['n']:,}",
+        "events": f"{test['events']:,}",
+        "terms": f"{test['coefficients']}",
+        "each": fixed(test["events_per_coefficient"], 1),
+        "chisq": fixed(test["chisq"], 2),
+        "df": MISSING if test["df"] is None else f"{test['df']}",
+        "p": p_value(test["p"]),
+        "incomplete": count(test["incomplete"], "patient"),
+        "note": test["note"],
     }
-    data = {
-        "endpoint": judged.endpoint,
-        "place": judged.place,
-        "added": model.term,
-        "n": model.full.n,
-        "events": model.full.events,
-        "coefficients": len(model.full.terms),
-        "events_per_coefficient": each,
-        "chisq": model.chisq,
-        "df": model.df,
-        "p": model.p,
-        "incomplete": model.incomplete,
-        "note": note,
-    }
-    return shown, data

@@ -12,7 +12,7 @@ from hccfeat.config import StudyConfig, load_mri_recipe
 from hccfeat.errors import AnalysisError, HccfeatError, InputError
 from hccfeat.extraction.provenance import versions
 from hccfeat.extraction.volumes import ExamSource, exam_sources, exams_with_labels
-from hccfeat.reproduction.built import Reproduction, build_all, identified, record_run
+from hccfeat.reproduction.built import Reproduction, build_all, check_settings, identified, record_run
 from hccfeat.reproduction.mvi.cells import Cohort, plan_cells
 from hccfeat.reproduction.mvi.checklist import PAPER, WITHOUT_TRAINING, chosen_items
 from hccfeat.reproduction.mvi.context import MviContext
@@ -61,6 +61,7 @@ def reproduce_mvi(study: Path, config: StudyConfig, request: MviRequest) -> Repr
         If a judged patient trained.
     """
     started = time.time()
+    check_settings(config)
     items = chosen_items(request.only)
     device = resolve_device(request.device)
     preset = load_mvi_preset(preset_name(request.preset, device.type), study)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -128,6 +129,32 @@ def test_coxnet_takes_breslows_ties(study: Study) -> None:
     efron = cox_model(train.patients.time, train.events, x, "efron")
     assert np.abs(free.coef_[:, -1] - efron.coefficients).min() > 0.01
     assert "Breslow ties" in fixed("coxnet", train).description
+
+
+def test_the_penalty_of_coxnet_follows_the_signal(study: Study) -> None:
+    """Of three indicators of 300 patients little is taken off, of sixty that say nothing much."""
+    clinical = study(8, train=300, images=False, missing=0.0, treated=0.0)
+    data, noise = training(clinical), training(study(8, train=100, signal=0.0, dimensions=60, treated=0.0))
+    assert share(data) < 0.15
+    assert share(noise) > 0.4
+    model = fixed("coxnet", data)
+    full = cox_model(data.patients.time, data.events, data.patients.indicators, "breslow").linear_predictor
+    slope = cox_model(data.patients.time, data.events, model.predict(data.patients)).coefficients[0]
+    assert 0.9 < slope < 1.3
+    assert np.corrcoef(full, model.predict(data.patients))[0, 1] > 0.98
+
+
+def share(train: Training) -> float:
+    """Of the smallest penalty that leaves no covariate."""
+    said = fixed("coxnet", train).description
+    assert ("inner folds" in said) == (0 < train.events.sum() < len(train.events))
+    return float(said.split("penalty ")[1].split(" of the smallest")[0])
+
+
+def test_coxnet_without_folds_has_a_fixed_penalty(study: Study) -> None:
+    train = training(study(8, train=60, horizon=None))
+    everyone = replace(train, patients=replace(train.patients, event=np.ones(len(train.patients))))
+    assert share(everyone) == pytest.approx(0.3, abs=0.05)
 
 
 def test_xgboost_sees_no_ties(study: Study) -> None:
