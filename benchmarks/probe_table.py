@@ -3,7 +3,7 @@
     python -m benchmarks.probe_table            # tries every statement and writes docs/sql-safety.md
     python -m benchmarks.probe_table --out -    # prints the page
 
-Every statement runs on a new study through the same function as `hccfeat sql` and `Study.sql`. The page is only
+All statements run on a new study in one session, as those of `hccfeat sql` and `Study.sql` do. The page is only
 written if every statement was refused, and nothing outside the study was written and nothing in it changed.
 tests/store/test_session.py tries them again on a study with rows, and compares the page.
 """
@@ -20,7 +20,7 @@ import polars as pl
 from hccfeat.errors import QueryError
 from hccfeat.files import write_text_atomically
 from hccfeat.store.limits import memory_ceiling
-from hccfeat.store.session import run_sql
+from hccfeat.store.session import Session
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "sql-safety.md"
 TIMEOUT_S = 0.5
@@ -125,13 +125,13 @@ PROBES: dict[str, dict[str, str]] = {
 }
 
 
-def try_out(study: Path, outside: Path, name: str, sql: str) -> QueryError | None:
+def try_out(session: Session, outside: Path, name: str, sql: str) -> QueryError | None:
     """Run one statement as an analyst's session does; give the refusal, or None if it was let through."""
     local_frame = pl.DataFrame({"a": [1]})  # a Python variable that SQL must not see
-    statement = sql.format(study=study, out=outside)
+    statement = sql.format(study=session.study, out=outside)
     try:
         with memory_ceiling(2 * MEMORY):
-            run_sql(study, statement, timeout_s=TIMEOUT_S if name in TIMED else None, memory=MEMORY)
+            session.sql(statement, timeout_s=TIMEOUT_S if name in TIMED else None, memory=MEMORY)
     except QueryError as error:
         return error
     finally:
@@ -141,7 +141,9 @@ def try_out(study: Path, outside: Path, name: str, sql: str) -> QueryError | Non
 
 def all_answers(study: Path, outside: Path) -> dict[str, QueryError | None]:
     """Refusal of every probe, by its name."""
-    return {name: try_out(study, outside, name, sql) for group in PROBES.values() for name, sql in group.items()}
+    probes = [(name, sql) for group in PROBES.values() for name, sql in group.items()]
+    with Session(study) as session:
+        return {name: try_out(session, outside, name, sql) for name, sql in probes}
 
 
 def page(answers: dict[str, QueryError | None]) -> str:
@@ -150,7 +152,7 @@ def page(answers: dict[str, QueryError | None]) -> str:
     lines = [
         "# What the SQL session refuses",
         "",
-        "Made by `python -m benchmarks.probe_table`, which tries every statement below through the session of",
+        "Made by `python -m benchmarks.probe_table`, which tries every statement below in one session of",
         f"`hccfeat sql` and `Study.sql` (DuckDB {duckdb.__version__}). All {count} are refused; nothing is written",
         "or changed. A test tries them again. `OUT` is a folder outside the study, `STUDY` its own. They ran with",
         f"{TIMEOUT_S:g} seconds (`--timeout`) and {MEMORY >> 20} MiB (`--memory`); usual are 60 seconds and 4 GiB.",

@@ -1,6 +1,7 @@
 """The study: one object with every workflow; the command line and notebooks only call it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hccfeat.store.dataset import ImageDataset, PatchDataset
     from hccfeat.store.repair import Repairs
     from hccfeat.store.retention import Removable
+    from hccfeat.store.session import Session
     from hccfeat.store.verify import Finding
 
 FEATURES = {"slides": "pps", "mri": "mri"}
@@ -144,10 +146,17 @@ class Study:
         return RiskTable(rows, path, simulated)
 
     def sql(self, query: str, *, timeout_s: float | None = None, memory: int | None = None) -> "pl.DataFrame":
-        """Run one SELECT statement, or a worked query by name, read-only and locked down."""
-        from hccfeat.store.session import run_sql
+        """Run one SELECT statement, or a worked query by name, read-only and locked down.
 
-        return run_sql(self.folder, query, timeout_s=timeout_s, memory=memory)
+        The study keeps its connection for the next one; see :class:`hccfeat.store.session.Session`.
+        """
+        return self._session.sql(query, timeout_s=timeout_s, memory=memory)
+
+    @cached_property
+    def _session(self) -> "Session":
+        from hccfeat.store.session import Session
+
+        return Session(self.folder)
 
     def scan(self, feature_set: str, image_ids: "list[str] | None" = None) -> "pl.LazyFrame":
         """Patch-level vectors of a feature set (a bare name: its newest version) as a LazyFrame.
@@ -171,7 +180,7 @@ class Study:
         return kinds[level](self.folder, feature_set, image_ids)
 
     def status(self) -> dict[str, list[dict[str, Any]]]:
-        """Cohorts, feature sets with their coverage, failures, models and the newest runs."""
+        """Cohorts, feature sets with their coverage, failures, models, newest runs, freezes and removals."""
         from hccfeat.store.status import status
 
         return status(self.folder)

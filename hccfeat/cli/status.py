@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(study: StudyOption = Path(), as_json: JsonOption = False) -> None:
-    """Show cohorts, feature sets, failures, models and runs."""
+    """Show cohorts, feature sets, failures, models, runs, freezes and removals."""
     from hccfeat.cli.output import print_json, print_rows
     from hccfeat.study import open_study
 

@@ -21,7 +21,7 @@ def verify(
     time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds that reading one shard may take.")] = 120.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Rehash every shard and record, and compare them with the catalog; warnings alone are no damage."""
+    """Rehash every shard, record and weights file, and compare them with the catalog; warnings are no damage."""
     from hccfeat.cli.output import print_json, print_rows
     from hccfeat.store.findings import Finding
     from hccfeat.study import open_study

@@ -209,7 +209,8 @@ def _write_patches(study: Path, chosen: dict[str, list[str]], folder: Path) -> i
             place = folder / f"feature_set={feature_set}" / f"cohort={cohort}"
             for number, ids in enumerate(_files(found)):
                 place.mkdir(parents=True, exist_ok=True)
-                scan = scan_patches(study, feature_set, ids).with_columns(pl.col("vector").arr.to_list())
+                scan = scan_patches(study, feature_set, ids)
+                scan = scan.select("image_id", "x", "y", pl.col("vector").arr.to_list())
                 scan.sink_parquet(
                     place / f"part-{number:05d}.parquet", compression=COMPRESSION, row_group_size=ROWS_PER_GROUP
                 )

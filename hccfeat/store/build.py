@@ -21,6 +21,9 @@ from hccfeat.store.shards import ShardInfo, check_shard
 BATCH = 500
 """Shards per transaction when many are adopted at once."""
 
+ROW_GROUP = 30_720
+"""Rows that one thread reads at a time; DuckDB's usual 122,880 leave threads idle on tables of image vectors."""
+
 _STALE_SECONDS = 600.0
 
 _NOT_WRITTEN = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.TransactionException)
@@ -33,7 +36,7 @@ def attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     A plain connection would share its settings and locks with every other one of this process.
     """
     connection = duckdb.connect()
-    options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
+    options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP}"
     quoted = str(path).replace("'", "''")
     try:
         if not read_only:

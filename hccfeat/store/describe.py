@@ -25,6 +25,8 @@ _COLUMNS = """
 """
 _PATCH_COLUMNS = {
     "image_id": ("VARCHAR", "a row of table image"),
+    "patient_id": ("VARCHAR", "NULL if the image is no longer in table image"),
+    "cohort": ("VARCHAR", "cohort of the image"),
     "x": ("BIGINT", "left edge of the patch, pixels of level 0"),
     "y": ("BIGINT", "top edge of the patch, pixels of level 0"),
     "vector": ("FLOAT[{dim}]", "the patch's vector"),

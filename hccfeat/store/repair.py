@@ -165,14 +165,16 @@ def _name_rest(study: Path, found: Examination, aside: Sequence[_Aside], repairs
 
 def _remake(study: Path, found: Examination, repairs: Repairs) -> None:
     """Bring the catalog in line, if anything differs and no record is lost; name what is left."""
-    settled = {*found.damaged, *(finding.entity for finding in [*found.missing, *found.broken])}
+    settled = {*found.damaged, *(finding.entity for finding in [*found.missing, *found.broken, *found.weights])}
     others = [finding for finding in found.findings if finding.entity not in settled]
     other_version = [warning for warning in found.warnings if warning.entity == CATALOG]
     repairs.warnings = [warning for warning in found.warnings if warning not in other_version]
+    repairs.left += found.weights
     if found.broken:
         repairs.left += [*found.broken, *others]
         return
-    if found.findings or other_version or any(done.entity != CATALOG for done in repairs.done):
+    moved = any(finding.entity != CATALOG for finding in repairs.done)
+    if len(found.findings) > len(found.weights) or other_version or moved:
         found.shards.sort(key=lambda info: info.path)
         remake_catalog(study, found.records, found.shards)
         publish(study)

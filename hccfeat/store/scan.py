@@ -11,16 +11,20 @@ from hccfeat.store.catalog import asking
 from hccfeat.store.patches import PatchFile
 from hccfeat.store.versions import unknown_feature_set
 
-COLUMNS = ("image_id", "x", "y", "vector")
+KEYS = ("image_id", "patient_id", "cohort")
+"""What is the same for all patches of a shard: conditions on these alone decide which shards are opened."""
+
+_PLACE = ("x", "y")
+COLUMNS = (*KEYS, *_PLACE, "vector")
 _BATCH_ROWS = 16_384
 
 
 def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None = None) -> pl.LazyFrame:
     """Scan the usable patches of a feature set.
 
-    Conditions on ``image_id`` decide which shards are opened, conditions on ``x`` and ``y`` whose vectors are
-    read, unused columns are not read, and ``head(n)`` stops early. In SQL the frame is table
-    ``patch_<feature set>``, with the same pushdown.
+    Conditions on ``image_id``, ``patient_id`` and ``cohort``, alone or together, decide which shards are opened,
+    conditions on ``x`` and ``y`` whose vectors are read, unused columns are not read, and ``head(n)`` stops early.
+    In SQL the frame is table ``patch_<feature set>``, with the same pushdown.
 
     Parameters
     ----------
@@ -34,8 +38,9 @@ def scan_patches(study: Path, feature_set: str, image_ids: Sequence[str] | None 
     Returns
     -------
     polars.LazyFrame
-        ``image_id`` (String), ``x``, ``y`` (Int64, top-left corner in pixels of level 0) and ``vector``
-        (Array(Float32, d)), in order of image and of the shard's rows.
+        ``image_id``, ``patient_id`` (null if the image is no longer in table ``image``) and ``cohort`` (String),
+        ``x`` and ``y`` (Int64, top-left corner in pixels of level 0) and ``vector`` (Array(Float32, d)), in order
+        of image and of the shard's rows.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def patch_shards(study: Path, feature_set: str, image_ids: Sequence[str] | None 
     dim : int
         Length of a vector.
     shards : polars.DataFrame
-        ``image_id`` and ``path`` (relative to the study), by image.
+        ``image_id``, ``patient_id``, ``cohort`` and ``path`` (relative to the study), by image.
 
     Raises
     ------
@@ -74,7 +79,8 @@ def patch_shards(study: Path, feature_set: str, image_ids: Sequence[str] | None 
         if dims.is_empty():
             raise unknown_feature_set(ask, feature_set)
         shards = ask(
-            "SELECT image_id, path FROM shard WHERE feature_set = ? AND patches > 0 ORDER BY image_id",
+            "SELECT s.image_id, i.patient_id, split_part(s.image_id, '/', 1) AS cohort, s.path FROM shard AS s "
+            "LEFT JOIN image AS i USING (image_id) WHERE s.feature_set = ? AND s.patches > 0 ORDER BY s.image_id",
             [feature_set],
         )
     if image_ids is not None:
@@ -88,7 +94,8 @@ def no_patches(dim: int) -> pl.LazyFrame:
 
 
 def _schema(dim: int) -> dict[str, pl.DataType]:
-    return {"image_id": pl.String(), "x": pl.Int64(), "y": pl.Int64(), "vector": pl.Array(pl.Float32, dim)}
+    keys, place = dict.fromkeys(KEYS, pl.String()), dict.fromkeys(_PLACE, pl.Int64())
+    return {**keys, **place, "vector": pl.Array(pl.Float32, dim)}
 
 
 def _frames(
@@ -102,19 +109,19 @@ def _frames(
 ) -> Iterator[pl.DataFrame]:
     conditions = conjuncts(predicate) if predicate is not None else []
     names = [set(condition.meta.root_names()) for condition in conditions]
-    on_image = [c for c, used in zip(conditions, names, strict=True) if used == {"image_id"}]
-    on_place = [c for c, used in zip(conditions, names, strict=True) if used and used <= {"image_id", "x", "y"}]
+    on_shard = [c for c, used in zip(conditions, names, strict=True) if used and used <= set(KEYS)]
+    on_place = [c for c, used in zip(conditions, names, strict=True) if used & set(_PLACE) and "vector" not in used]
     needed = set(wanted).union(*names)
-    for condition in on_image:
+    for condition in on_shard:
         shards = shards.filter(condition)
     left = n_rows
     pending: list[pl.DataFrame] = []
     rows = 0
     empty = True
-    for image_id, path in shards.select("image_id", "path").iter_rows():
+    for shard in shards.iter_rows(named=True):
         if left is not None and left <= 0:
             break
-        frame = _read(study / path, image_id, schema, needed, on_place)
+        frame = _read(study / shard["path"], shard, schema, needed, on_place)
         if predicate is not None and frame.height:
             frame = frame.filter(predicate)
         frame = frame.select(wanted)
@@ -144,17 +151,21 @@ def conjuncts(predicate: pl.Expr) -> list[pl.Expr]:
 
 
 def _read(
-    path: Path, image_id: str, schema: dict[str, pl.DataType], needed: set[str], on_place: list[pl.Expr]
+    path: Path, shard: dict[str, str], schema: dict[str, pl.DataType], needed: set[str], on_place: list[pl.Expr]
 ) -> pl.DataFrame:
-    """Rows of one shard that fulfil the conditions on image and place: coordinates first, then their vectors."""
+    """Rows of one shard that fulfil the conditions on place: coordinates first, then their vectors."""
     with PatchFile(path) as file:
-        columns = {"image_id": pl.repeat(image_id, file.rows, dtype=pl.String, eager=True)}
+        columns = {
+            name: pl.repeat(shard[name], file.rows, dtype=pl.String, eager=True)
+            for name in KEYS
+            if name in needed or name == "image_id"
+        }
         chosen = None
-        if needed & {"x", "y"}:
+        if needed & set(_PLACE):
             coords = file.coords()
-            columns |= {name: pl.Series(coords[:, place]) for place, name in enumerate(("x", "y"))}
+            columns |= {name: pl.Series(coords[:, place]) for place, name in enumerate(_PLACE)}
         frame = pl.DataFrame(columns)
-        if on_place and len(columns) > 1:
+        if on_place:
             keep = frame.select(pl.all_horizontal(on_place).fill_null(value=False).alias("keep"))["keep"]
             chosen = np.flatnonzero(keep.to_numpy())
             frame = frame if len(chosen) == file.rows else frame[chosen]

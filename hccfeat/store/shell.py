@@ -12,13 +12,13 @@ from hccfeat.errors import QueryError
 from hccfeat.store.completion import COMMANDS, Completer
 from hccfeat.store.describe import catalog_contents, describe_table
 from hccfeat.store.export import as_text, kind_of, rows_of, write_frame
-from hccfeat.store.session import run_sql
+from hccfeat.store.session import Session
 from hccfeat.store.statements import named_queries, split_statements
 
 
 @dataclass
 class Shell:
-    """One conversation with a study's catalog. Every statement sees the newest published catalog.
+    """One conversation with a study's catalog, in one session. Every statement sees the newest published catalog.
 
     Attributes
     ----------
@@ -45,6 +45,9 @@ class Shell:
     pending: str = ""
     latest: pl.DataFrame | None = None
     finished: bool = False
+
+    def __post_init__(self) -> None:
+        self._session = Session(self.study)
 
     def feed(self, line: str) -> Iterator[str]:
         """Take one line; give a text for each command or statement that it completes.
@@ -94,7 +97,7 @@ class Shell:
 
     def _answer(self, statement: str) -> str:
         started = time.perf_counter()
-        self.latest = run_sql(self.study, statement, timeout_s=self.timeout_s, memory=self.memory)
+        self.latest = self._session.sql(statement, timeout_s=self.timeout_s, memory=self.memory)
         seconds = time.perf_counter() - started
         text = as_text(self.latest, self.layout, rows=self.rows)
         return f"{text}{seconds:.3f} s\n" if self.timing else text

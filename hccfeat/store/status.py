@@ -42,10 +42,14 @@ QUERIES = {
     "Failures": "SELECT feature_set, image_id, kind, message FROM extraction_failure ORDER BY ALL LIMIT 20",
     "Models": "SELECT model, feature_set FROM model_file ORDER BY model",
     "Newest runs": "SELECT run_id, started, seconds FROM run ORDER BY started DESC, run_id LIMIT 5",
+    "Frozen": "SELECT name, cohort, split, feature_set, patients, images, created FROM frozen ORDER BY name",
+    "Removed by gc": """
+        SELECT kind, name, files, bytes, created FROM removal ORDER BY created DESC, kind, name LIMIT 20
+    """,
 }
 
 
 def status(study: Path) -> dict[str, list[dict[str, Any]]]:
-    """Cohorts, feature sets, unusable images and exams, failures, models and the newest runs, by title."""
+    """Cohorts, feature sets, what is unusable or failed, models, newest runs, freezes and removals, by title."""
     with asking(study) as ask:
         return {title: ask(text).to_dicts() for title, text in QUERIES.items()}

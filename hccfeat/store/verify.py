@@ -1,4 +1,4 @@
-"""Checking that nothing is lost or changed: shards against the catalog, records, and the catalog against both."""
+"""Checking that nothing is lost or changed: records, shards, weights, and the catalog against all of them."""
 
 import tempfile
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from hccfeat.errors import StoreError
+from hccfeat.files import sha256_of_file
 from hccfeat.progress import progress_bar
 from hccfeat.store.build import build_catalog, damage
 from hccfeat.store.catalog import Ask, asking, table_differences
@@ -36,7 +37,8 @@ class Examination:
 
     ``findings`` are everything that is wrong, ``warnings`` what is odd; ``records`` and ``shards`` are intact. Of
     the findings, ``broken`` are those of damaged and missing records, ``missing`` those of shards that are not on
-    disk, and ``damaged`` holds the error of each shard that cannot stay as it is, by its path in the study.
+    disk, ``weights`` those of weights that were changed, and ``damaged`` holds the error of each shard
+    that cannot stay as it is, by its path in the study.
     ``identities`` are hash and dimension of the registered feature sets.
     """
 
@@ -47,6 +49,7 @@ class Examination:
     damaged: dict[str, StoreError] = field(default_factory=dict)
     broken: list[Finding] = field(default_factory=list)
     missing: list[Finding] = field(default_factory=list)
+    weights: list[Finding] = field(default_factory=list)
     identities: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
@@ -57,7 +60,7 @@ def verify(
     isolated: bool = True,
     time_limit: float = TIME_LIMIT,
 ) -> list[Finding]:
-    """Rehash every record and shard and compare them with the published catalog.
+    """Rehash every record, shard and weights file and compare them with the published catalog.
 
     Parameters
     ----------
@@ -65,8 +68,8 @@ def verify(
         Study folder. While another process writes to it, its newest shards and records are reported as not in
         the catalog yet.
     warnings : list of Finding, optional
-        Oddities are appended here: zero and repeated vectors, unusual norms, images with the same vectors, and a
-        catalog of another version of hccfeat.
+        Oddities are appended here: zero and repeated vectors, unusual norms, images with the same vectors, weights
+        that are not there, and a catalog of another version of hccfeat.
     isolated : bool
         Whether another process reads the shards, so that a file that crashes HDF5 does no harm.
     time_limit : float
@@ -76,7 +79,8 @@ def verify(
     -------
     list of Finding
         Empty if the study is sound: every committed shard is in place with the committed content under its own
-        name, every shard and record on disk is in the catalog, and a catalog made anew has equal tables.
+        name, every shard and record on disk is in the catalog, a catalog made anew has equal tables, and the
+        weights of every model are those that were recorded.
 
     Raises
     ------
@@ -103,9 +107,11 @@ def examine(study: Path, *, isolated: bool = True, time_limit: float = TIME_LIMI
             _check_freezes(ask, found)
         # Another time alone (a copied study) is no damage.
         times = dict(ask("SELECT path, mtime_ns FROM shard").iter_rows())
+        models = ask("SELECT path, sha256 FROM model_file WHERE sha256 IS NOT NULL ORDER BY path").rows()
     if not found.findings:
         shards = [replace(info, mtime_ns=times[info.path]) for info in found.shards]
         _check_catalog(study, found, shards, current=current)
+    _check_weights(study, models, found)
     if not current:
         problem = "was made by another version of hccfeat"
         remedy = "Any writing command makes it anew; or run `hccfeat rebuild-catalog`."
@@ -209,6 +215,21 @@ def _check_catalog(study: Path, found: Examination, shards: list[ShardInfo], *, 
         differences = [text for text in differences if text not in own]
     problem = "differs from what records and shards say"
     found.findings += [Finding(f"catalog table {difference}", problem, _REBUILD) for difference in differences]
+
+
+def _check_weights(study: Path, models: list[tuple[str, str]], found: Examination) -> None:
+    """Weights that were changed are damage; a study may be passed on without them."""
+    for relative, sha256 in models:
+        again = "`hccfeat analyze` again" if "prognostic" in relative else "`hccfeat extract --train` for new ones"
+        remedy = f"Restore the file from a backup, or run {again}."
+        try:
+            if sha256_of_file(study / relative) != sha256:
+                found.weights.append(Finding(relative, "is not the file that was recorded", remedy))
+        except FileNotFoundError:
+            found.warnings.append(Finding(relative, "is in the catalog but not on disk", remedy, "warning"))
+        except OSError as error:
+            found.weights.append(Finding(relative, f"cannot be read ({error.strerror or error})", remedy))
+    found.findings += found.weights
 
 
 def _check_freezes(ask: Ask, found: Examination) -> None:

@@ -72,7 +72,7 @@ def test_contents_in_words(read_study: Path) -> None:
     assert set(columns["name"]) == set(rows)
     description, found = describe_table(read_study, "PATCH_pps_1")
     assert "pps-1" in description
-    assert found["type"].to_list() == ["VARCHAR", "BIGINT", "BIGINT", "FLOAT[8]"]
+    assert found["type"].to_list() == ["VARCHAR"] * 3 + ["BIGINT", "BIGINT", "FLOAT[8]"]
     assert describe_table(read_study, "patch_mri")[1]["type"][-1] == "FLOAT[1024]"
     with pytest.raises(QueryError, match="Did you mean patient"):
         describe_table(read_study, "patiens")

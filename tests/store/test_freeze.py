@@ -8,6 +8,7 @@ from hccfeat.store.committer import Committer
 from hccfeat.store.findings import Finding
 from hccfeat.store.freeze import freeze, freezes, freezes_of, release
 from hccfeat.store.shards import write_shard
+from hccfeat.store.status import status
 from hccfeat.store.verify import verify
 from tests.store.builder import CLINICAL, cohort_tables, shard
 
@@ -20,6 +21,8 @@ def test_a_freeze_names_and_hashes_what_it_holds(study: Path) -> None:
     row = freeze(study, "paper", cohort="internal", feature_set="pps")
     assert (row["feature_set"], row["split"], row["patients"], row["images"]) == ("pps-1", "frozen", 5, 10)
     assert freezes(study) == [{**row, "state": "unchanged"}]
+    shown = {key: value for key, value in row.items() if not key.endswith("sha256")}
+    assert status(study)["Frozen"] == [shown]
     assert freezes_of(study, "pps-1") == ["paper"]
     assert freezes_of(study, "pps-2") == []
     rebuild(study)

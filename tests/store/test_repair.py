@@ -6,8 +6,10 @@ import duckdb
 import pytest
 
 from hccfeat.errors import StudyBusyError
+from hccfeat.files import sha256_of_file
 from hccfeat.store.catalog import query
 from hccfeat.store.committer import Committer
+from hccfeat.store.findings import Finding
 from hccfeat.store.lock import WriterLock
 from hccfeat.store.names import catalog_path
 from hccfeat.store.repair import Repairs, repair
@@ -191,6 +193,30 @@ def test_a_shard_of_another_recipe_moves_to_quarantine(study: Path) -> None:
     write_shard(study, type(other)(**{**vars(other), "feature_set_sha256": "a" * 64}))
     assert "another encoder" in repaired(study).done[0].problem
     assert len(quarantined(study)) == 1
+
+
+def test_changed_weights_are_named_and_left_to_people(study: Path) -> None:
+    weights, network = (study / f"models/pps-1{name}.safetensors" for name in ("/weights", "-1y/prognostic"))
+    for path in (weights, network):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"tensors of " + path.parent.name.encode())
+    rows = [
+        {"model": path.parent.name, "path": path.relative_to(study).as_posix(), "sha256": sha256_of_file(path)}
+        for path in (weights, network)
+    ]
+    with Committer(study) as committer:
+        committer.record("results", "models", {"model_file": rows})
+    content = bytearray(weights.read_bytes())
+    content[3] ^= 1
+    weights.write_bytes(content)
+    network.unlink()
+    remedy = "Restore the file from a backup, or run `hccfeat extract --train` for new ones."
+    changed = [Finding("models/pps-1/weights.safetensors", "is not the file that was recorded", remedy)]
+    remedy = "Restore the file from a backup, or run `hccfeat analyze` again."
+    gone = [Finding(rows[1]["path"], "is in the catalog but not on disk", remedy, "warning")]
+    catalog = catalog_path(study).stat().st_ino
+    assert repaired(study) == Repairs(left=changed, warnings=gone)
+    assert catalog_path(study).stat().st_ino == catalog, "not made anew"
 
 
 def test_repair_waits_for_no_other_writer(study: Path) -> None:

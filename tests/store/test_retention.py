@@ -11,6 +11,7 @@ from hccfeat.store.committer import Committer
 from hccfeat.store.freeze import freeze, release
 from hccfeat.store.repair import repair
 from hccfeat.store.retention import KINDS, Removable, removable, remove
+from hccfeat.store.status import status
 from hccfeat.store.verify import verify
 from tests.store.builder import add_feature_set, image_ids, make_study, publish_shards
 
@@ -101,6 +102,8 @@ def test_a_real_run_removes_exactly_what_the_dry_run_shows(study: Path) -> None:
     # The absence is explained, and a catalog made anew agrees.
     rows = query(study, "SELECT kind, name, files, bytes FROM removal ORDER BY kind").rows()
     assert rows == [(item.kind, item.name, item.files, item.bytes) for item in (shown[5], shown[4])]
+    told = status(study)["Removed by gc"]
+    assert [tuple(row.values())[:4] for row in sorted(told, key=lambda row: row["kind"])] == rows
     assert verify(study, isolated=False) == []
     assert query(study, "SELECT DISTINCT feature_set FROM shard")["feature_set"].to_list() == ["pps-2"]
     assert query(study, "SELECT count(*) FROM image_vector_pps_1").item() == 0

@@ -20,9 +20,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
     read, vectors = scan_module._read, PatchFile.vectors
 
-    def watched_read(path: Path, image_id: str, *rest: object) -> pl.DataFrame:
-        seen.append((image_id, 0))
-        return read(path, image_id, *rest)
+    def watched_read(path: Path, shard: dict[str, str], *rest: object) -> pl.DataFrame:
+        seen.append((shard["image_id"], 0))
+        return read(path, shard, *rest)
 
     def watched_vectors(file: PatchFile, chosen: np.ndarray | None = None) -> np.ndarray:
         found = vectors(file, chosen)
@@ -42,6 +42,8 @@ def reference(study: Path) -> pl.DataFrame:
             pl.DataFrame(
                 {
                     "image_id": [image_id] * len(shard.coords),
+                    "patient_id": [image_id.rpartition("_")[0]] * len(shard.coords),
+                    "cohort": ["internal"] * len(shard.coords),
                     "x": shard.coords[:, 0],
                     "y": shard.coords[:, 1],
                     "vector": shard.vectors,
@@ -55,6 +57,8 @@ def test_everything(read_study: Path) -> None:
     frame = scan_patches(read_study, "pps-1").collect()
     assert frame.schema == {
         "image_id": pl.String,
+        "patient_id": pl.String,
+        "cohort": pl.String,
         "x": pl.Int64,
         "y": pl.Int64,
         "vector": pl.Array(pl.Float32, 8),
@@ -75,6 +79,11 @@ PREDICATES: dict[str, pl.Expr] = {
     "vector": pl.col("vector").arr.get(0) > 0,
     "vector and image": (pl.col("vector").arr.sum() > 0) & (pl.col("image_id") <= "internal/P002_2"),
     "both columns": pl.col("image_id").str.len_chars().cast(pl.Int64) * 20 < pl.col("x"),
+    "patient": pl.col("patient_id") == "internal/P001",
+    "patient, cohort and place": (pl.col("patient_id") > "internal/P001")
+    & (pl.col("cohort") == "internal")
+    & (pl.col("x") < 500),
+    "patient or place": (pl.col("patient_id") == "internal/P001") | (pl.col("x") == 0),
     "nothing": pl.lit(value=False),
     "all": pl.lit(value=True),
 }
@@ -86,7 +95,7 @@ def test_predicates_give_what_a_plain_filter_gives(read_study: Path, name: str, 
     predicate = PREDICATES[name]
     expected = reference(read_study).filter(predicate)
     lazy = scan_patches(read_study, "pps-1").filter(predicate)
-    for columns in (["image_id", "x", "y", "vector"], ["y"], ["image_id", "vector"]):
+    for columns in (list(expected.columns), ["y"], ["cohort", "vector"], ["patient_id"]):
         assert lazy.select(columns).collect(engine=engine).equals(expected.select(columns)), columns
     assert lazy.head(4).collect(engine=engine).equals(expected.head(4))
     assert lazy.select(pl.len()).collect(engine=engine).item() == expected.height
@@ -102,6 +111,9 @@ SQL = [
     "vector[1] > 0 AND image_id < 'internal/P003'",
     "x % 448 = 0",
     "image_id IS NULL",
+    "patient_id = 'internal/P001' AND cohort = 'internal'",
+    "patient_id IN ('internal/P001', 'internal/P002') AND x > 300 AND image_id LIKE '%_2'",
+    "patient_id = 'internal/P001' OR image_id = 'internal/P003_1'",
 ]
 
 
@@ -123,6 +135,17 @@ OPENING: list[tuple[Callable[[pl.LazyFrame], pl.LazyFrame], list[tuple[str, int]
         [("internal/P001_1", 1)],
     ),
     (lambda f: f.filter(pl.col("image_id") == "nowhere"), []),
+    (lambda f: f.filter(pl.col("patient_id") == "internal/P004").select("x"), [("internal/P004_1", 0)]),
+    (
+        lambda f: f.filter((pl.col("cohort") == "external") | (pl.col("image_id") == "internal/P000_1")),
+        [("internal/P000_1", 6)],
+    ),
+    (
+        lambda f: f.filter(
+            (pl.col("patient_id") == "internal/P001") & (pl.col("cohort") == "internal") & (pl.col("x") == 0)
+        ),
+        [("internal/P001_1", 1), ("internal/P001_2", 1)],
+    ),
     (lambda f: f.head(8), [("internal/P000_1", 6), ("internal/P000_2", 6)]),
     (
         lambda f: f.filter(pl.col("image_id").is_in(["internal/P001_1"])).select("x"),
@@ -138,9 +161,20 @@ def test_only_what_is_needed_is_opened(read_study: Path, opened: list[tuple[str,
     assert opened == expected
 
 
-def test_sql_opens_only_matching_shards(read_study: Path, opened: list[tuple[str, int]]) -> None:
-    run_sql(read_study, "SELECT x FROM patch_pps_1 WHERE image_id = 'internal/P002_2' AND x > 0")
-    assert {image_id for image_id, _ in opened} == {"internal/P002_2"}
+OPENED_BY_SQL = {
+    "image_id = 'internal/P002_2' AND x > 0": {"internal/P002_2"},
+    "patient_id = 'internal/P002'": {"internal/P002_1", "internal/P002_2"},
+    "patient_id IN ('internal/P002', 'internal/P003') AND image_id <> 'internal/P003_1' AND cohort = 'internal'": {
+        "internal/P002_1", "internal/P002_2", "internal/P003_2",
+    },
+    "cohort = 'external'": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", OPENED_BY_SQL)
+def test_sql_opens_only_matching_shards(read_study: Path, opened: list[tuple[str, int]], where: str) -> None:
+    run_sql(read_study, f"SELECT x FROM patch_pps_1 WHERE {where}")
+    assert {image_id for image_id, _ in opened} == OPENED_BY_SQL[where]
 
 
 def test_image_ids(read_study: Path, opened: list[tuple[str, int]]) -> None:

@@ -16,10 +16,11 @@ def test_aggregation_and_queries(
     monkeypatch.setattr(sys, "argv", ["x", "--folder", str(tmp_path), *sizes, "--json", str(tmp_path / "out.json")])
     assert store_speed.main() == 0
     rows = json.loads((tmp_path / "out.json").read_text())
-    assert len(capsys.readouterr().out.splitlines()) == len(rows) + 2 == 13
+    assert len(capsys.readouterr().out.splitlines()) == len(rows) + 2 == 14
     by_name = {row["what"]: row for row in rows}
     assert {"plain `read_direct`, 6 shards", "means, counts and spreads, 2 shards"} <= set(by_name)
-    assert "patch query with a filter: opens 2 of 6 shards, reads 20 vectors" in by_name
+    assert "patches of two images in a region: opens 2 of 6 shards, reads 20 vectors" in by_name
+    assert "patches of one patient in a region: opens 2 of 6 shards, reads 20 vectors" in by_name
     assert list(tmp_path.iterdir()) == [tmp_path / "out.json"], "the studies are removed"
 
 
