@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -49,26 +50,32 @@ class _Permits:
             self._changed.notify()
 
 
-_permits: _Permits | None = None
+_permits: ContextVar[_Permits | None] = ContextVar("permits", default=None)
 """None where each task has one thread: in a worker process, or outside of an extraction."""
 
 
 @contextmanager
-def shared_cores(count: int) -> Iterator[None]:
-    """Let the images worked on inside this block share ``count`` cores."""
-    global _permits
-    before, _permits = _permits, _Permits(count)
+def shared_cores(count: int) -> Iterator[Callable[[], object]]:
+    """Let the images worked on inside this block share ``count`` cores.
+
+    Yields
+    ------
+    callable
+        Other threads call it once to take part.
+    """
+    permits = _Permits(count)
+    before = _permits.set(permits)
     try:
         with threadpool_limits(1, user_api="blas"):  # NumPy's own threads would come on top
-            yield
+            yield lambda: _permits.set(permits)
     finally:
-        _permits = before
+        _permits.reset(before)
 
 
 @contextmanager
 def one_core() -> Iterator[None]:
     """Hold a core while one image is worked on; waits until one is free."""
-    permits = _permits
+    permits = _permits.get()
     if permits is None:
         yield
         return
@@ -100,11 +107,11 @@ def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result
         The error of the first item that failed; those not started by then are left out.
     """
     shared = _Shared(work, items)
-    permits = _permits
+    permits = _permits.get()
     helpers: list[threading.Thread] = []
     while shared.left():
         while permits is not None and shared.left() > 1 and permits.take_idle():
-            helpers.append(threading.Thread(target=_help, args=(shared, permits)))
+            helpers.append(threading.Thread(target=copy_context().run, args=(_help, shared, permits)))
             helpers[-1].start()
         shared.work_on_next()
     for helper in helpers:

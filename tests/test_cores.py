@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -48,18 +49,39 @@ def test_idle_cores_help_and_are_never_exceeded() -> None:
 def test_several_images_share_what_there_is() -> None:
     crowd, done = Crowd(), []
 
-    def image() -> None:
+    def image(take_part: Callable[[], object]) -> None:
+        take_part()
         with one_core():
             done.append(spread(crowd.visit, range(20)))
 
-    with shared_cores(2):
-        images = [threading.Thread(target=image) for _ in range(4)]
+    with shared_cores(2) as take_part:
+        images = [threading.Thread(target=image, args=(take_part,)) for _ in range(4)]
         for thread in images:
             thread.start()
         for thread in images:
             thread.join()
     assert done == [[item * item for item in range(20)]] * 4
     assert crowd.most == 2
+
+
+def test_extractions_in_two_threads_share_no_cores() -> None:
+    """One begins before the other and ends before it; neither leaves anything behind."""
+    begun, ended, crowd = threading.Event(), threading.Event(), Crowd()
+
+    def first() -> None:
+        with shared_cores(3):
+            begun.set()
+            ended.wait(20)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(20)
+    with shared_cores(2), one_core():
+        ended.set()
+        thread.join()
+        spread(crowd.visit, range(20))
+    assert crowd.most == 2
+    test_without_shared_cores_nobody_helps()
 
 
 def test_the_first_error_is_raised_and_the_rest_left_out() -> None:

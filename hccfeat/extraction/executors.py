@@ -143,8 +143,9 @@ class ThreadCrew:
 
     def __enter__(self) -> Self:
         self.stack.enter_context(_one_torch_thread())
-        self.stack.enter_context(shared_cores(self.threads))
-        self.executor: Executor = self.stack.enter_context(ThreadPoolExecutor(self.threads))
+        take_part = self.stack.enter_context(shared_cores(self.threads))
+        pool = ThreadPoolExecutor(self.threads, initializer=take_part)
+        self.executor: Executor = self.stack.enter_context(pool)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -49,8 +49,8 @@ class Life:
         Of ``--timeout-per-image``.
     publish : bool
         Whether the readers' copy is published after every image.
-    weights : str
-        Run the real ``extract`` of the external cohort with these weights.
+    modality : str
+        Run the real ``extract`` of slides or MRI, training included, with nothing replaced.
     """
 
     study: str
@@ -65,7 +65,7 @@ class Life:
     behave: dict[str, str] = field(default_factory=dict)
     timeout: float | None = None
     publish: bool = False
-    weights: str = ""
+    modality: str = ""
 
 
 class Lives:
@@ -108,12 +108,15 @@ def _serve() -> None:
     import pyarrow
 
     from hccfeat.progress import set_quiet
-    from tests.faults import work  # noqa: F401
+    from tests.faults import work
 
     set_quiet(True)
     pyarrow.array(["some text"])  # imports pandas, once for all
     for line in sys.stdin:
-        running = [_started(Life(**options)) for options in json.loads(line)]
+        lives = [Life(**options) for options in json.loads(line)]
+        for life in lives:
+            work.prepare(life)
+        running = [_started(life) for life in lives]
         print(json.dumps([_ended(*one) for one in running]), flush=True)
 
 

@@ -1,50 +1,81 @@
-"""kill -9 of the real ``extract`` of a simulated cohort, by a network that is given, at five moments."""
+"""kill -9 of the real ``extract`` of simulated cohorts, training included; each run goes on where the last died."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import query, tables_equal
 from hccfeat.store.verify import verify
+from hccfeat.study import open_study
 from tests.faults.ledger import found_in, note
 from tests.faults.lives import Life, Lives
 from tests.faults.trials import NOT_YET
 
-MOMENTS = (("committer", 0.1), ("driver", 0.25), ("committer", 0.2), ("driver", 0.15), ("committer", 0.1))
-"""Who dies, and after which share of the events of an undisturbed run; each run goes on where the last one died."""
+TIMES = (0.3, 4.0, 1.7, 3.1, 0.9)
+"""Seconds after the start: while patches are cut, the network is trained, or slides are embedded."""
+
+EVENTS = (("committer", 1500), ("driver", 100), ("committer", 2500), ("driver", 120), ("committer", 300))
+"""Who dies, and at which of its events; see :mod:`tests.faults.moments`."""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_five_kills_of_the_real_extract(
+def test_kills_while_training_and_embedding(
     lives: Lives, ingested_study: Path, extracted_study: Path, tmp_path: Path
 ) -> None:
-    weights = str(extracted_study / "models" / "pps-1" / "weights.safetensors")
-    wanted = _digests(extracted_study, "pps-1")
-    undisturbed = Path(shutil.copytree(ingested_study, tmp_path / "undisturbed"))
-    events = lives.live(Life(str(undisturbed), str(tmp_path / "events"), 0, count=True, weights=weights))[0][
-        "events"
-    ]
-    assert _digests(undisturbed, "given-1") == wanted
     study = Path(shutil.copytree(ingested_study, tmp_path / "study"))
-    for number, (role, share) in enumerate(MOMENTS):
-        before = _digests(study, "given-1")
-        life = Life(str(study), str(tmp_path / f"{number}"), 0, role, int(share * events[role]), weights=weights)
-        assert lives.live(life)[0]["killed"], (number, events)
+    moments = [{"role": "driver", "seconds": seconds} for seconds in TIMES]
+    kill(lives, study, "slides", moments, _digests(extracted_study, "pps-1"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kills_while_shards_are_written_and_committed(lives: Lives, extracted_study: Path, tmp_path: Path) -> None:
+    """The network is trained already: counting events would slow its training down."""
+    study = Path(shutil.copytree(extracted_study, tmp_path / "study"))
+    shutil.rmtree(study / "features")
+    open_study(study).rebuild_catalog()
+    moments = [{"role": role, "event": event} for role, event in EVENTS]
+    kill(lives, study, "slides", moments, _digests(extracted_study, "pps-1"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_kills_of_the_real_extract_of_mri(
+    lives: Lives, ingested_study: Path, mri_study: Path, tmp_path: Path
+) -> None:
+    study = Path(shutil.copytree(ingested_study, tmp_path / "study"))
+    moments = [{"role": "driver", "seconds": seconds} for seconds in (0.4, 1.0, 1.8)]
+    kill(lives, study, "mri", moments, _digests(mri_study, "mri-1"))
+
+
+def kill(
+    lives: Lives, study: Path, modality: str, moments: Sequence[dict[str, Any]], wanted: dict[str, str]
+) -> None:
+    """Kill runs at these moments, one after the other, verify after each; then let one end and compare."""
+    scratch = study.parent
+    for number, moment in enumerate(moments):
+        before = _digests(study)
+        told = lives.live(Life(str(study), str(scratch / f"{number}"), 0, modality=modality, **moment))[0]
+        assert told["killed"], moment
         findings = [f"{finding.entity}: {finding.problem}" for finding in verify(study, isolated=False)]
-        after = _digests(study, "given-1")
-        lost = len(before.items() - after.items())
-        equal = after.items() <= wanted.items()
-        note("kill -9 of the real extract", f"{role} {share}", found_in(findings), equal=equal, lost=lost)
-        assert all(finding.endswith(NOT_YET) for finding in findings), (number, findings)
-        assert (equal, lost) == (True, 0), number
-    told = lives.live(Life(str(study), str(tmp_path / "again"), workers=0, weights=weights))[0]
+        after = _digests(study)
+        lost, equal = len(before.items() - after.items()), after.items() <= wanted.items()
+        note(f"kill -9 of the real extract of {modality}", str(moment), found_in(findings), equal=equal, lost=lost)
+        assert all(finding.endswith(NOT_YET) for finding in findings), (moment, findings)
+        assert (equal, lost) == (True, 0), moment
+    told = lives.live(Life(str(study), str(scratch / "again"), 0, modality=modality))[0]
     assert (told["error"], told["failures"]) == ("", {})
-    assert _digests(study, "given-1") == wanted
+    assert _digests(study) == wanted
     assert verify(study, isolated=False) == []
+    before = shutil.copy(study / "catalog.duckdb", scratch / "before.duckdb")
+    assert tables_equal(before, open_study(study).rebuild_catalog())
 
 
-def _digests(study: Path, feature_set: str) -> dict[str, str]:
-    sql = "SELECT image_id, digest FROM shard WHERE feature_set = ? AND starts_with(image_id, 'external/')"
+def _digests(study: Path, feature_set: str = "") -> dict[str, str]:
+    """Digest of every shard that the readers' catalog holds."""
+    sql = "SELECT image_id, digest FROM shard WHERE starts_with(feature_set, ?)"
     return dict(query(study, sql, [feature_set]).rows())

@@ -29,7 +29,7 @@ from hccfeat.extraction.slide_work import SlideWork
 from hccfeat.extraction.tasks import EmbedTask
 from hccfeat.store.committer import Committer
 from hccfeat.store.shards import write_shard
-from hccfeat.study import init_study
+from hccfeat.study import init_study, open_study
 from tests.faults import moments
 from tests.faults.lives import Life
 from tests.store.builder import CLINICAL, DIM, cohort_tables, shard
@@ -50,17 +50,25 @@ def make_study(study: Path) -> Path:
     return study
 
 
+def prepare(life: Life) -> None:
+    """Import what a run would import, so that those forked from here need not."""
+    if life.modality:
+        import lightning.pytorch  # noqa: F401
+        import timm  # noqa: F401
+    if life.modality == "mri":
+        import monai.transforms.spatial.array  # noqa: F401
+
+
 def run(life: Life) -> ExtractSummary:
     """``hccfeat extract`` in this process, with forked workers: they start in milliseconds."""
+    if life.modality:
+        return open_study(life.study).extract(modality=life.modality, device="cpu")
     forked = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
     options = ExtractOptions(workers=life.workers, device="cpu", timeout_per_image=life.timeout)
-    if life.weights:
-        options = replace(options, base="given", weights=Path(life.weights), cohorts=("external",))
-    else:
-        hccfeat.extraction.workflow.SlideWork = Untrained  # type: ignore[misc]
-        hccfeat.extraction.slide_work.embed_image = draw_vectors
-        _behave.update(life.behave)
+    hccfeat.extraction.workflow.SlideWork = Untrained  # type: ignore[misc]
+    hccfeat.extraction.slide_work.embed_image = draw_vectors
+    _behave.update(life.behave)
     study = Path(life.study)
     return hccfeat.extraction.workflow.extract(study, load_study_config(study), load_recipe("tiny"), options)
 
