@@ -1,4 +1,4 @@
-"""Curves of cross-validated models, of each patient's probability by models that had not seen him."""
+"""Curves of cross-validated models, of each patient's probability by models fitted without that patient."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -53,10 +53,10 @@ class OutOfFold:
     def method(self) -> str:
         """What the probabilities are, in words."""
         least, most = (f(int(count.max(initial=0)) for count in self.repeats.values()) for f in (min, max))
-        text = "out-of-fold: each patient's probability by models that had not seen him"
+        text = "out-of-fold: each patient's probability by models fitted without that patient"
         if most == 1:
             return text
-        fewer = "" if least == most else f" (of a model fitted in fewer, over {least} or more)"
+        fewer = "" if least == most else f" (where a model was fitted less often, as few as {least})"
         return f"{text}, averaged over {most} repeats{fewer}"
 
 

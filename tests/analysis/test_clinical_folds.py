@@ -113,8 +113,8 @@ def test_probabilities_are_out_of_fold_and_averaged_over_the_repeats() -> None:
     inside, rows = once.fold_of != 3, (once.fold_of == 3) & complete
     model = fewer(patients.take(inside), 0)[0][1]
     assert means[0][cox][rows] == pytest.approx(model.probability(patients.take(rows)), rel=1e-12)
-    assert once.out_of_fold.method.endswith("that had not seen him")
-    assert both.out_of_fold.method.endswith("over 2 repeats (of a model fitted in fewer, over 1 or more)")
+    assert once.out_of_fold.method.endswith("fitted without that patient")
+    assert both.out_of_fold.method.endswith("over 2 repeats (where a model was fitted less often, as few as 1)")
 
 
 def test_what_a_fold_learns_it_learns_from_the_other_folds_alone() -> None:
