@@ -154,11 +154,6 @@ class Adjusted:
     incomplete: int
     unrecorded: tuple[str, ...]
 
-    @property
-    def events_per_term(self) -> float | None:
-        """Events per coefficient of the larger model."""
-        return self.full.events / len(self.full.terms) if self.full.terms else None
-
 
 def adjusted(judges: RatedPatients, indicators: Sequence[TwoGroups]) -> list[Adjusted]:
     """Multivariable Cox regression of the PPS risk and the indicators, for both forms of the PPS risk.
