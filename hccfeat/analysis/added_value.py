@@ -55,9 +55,7 @@ def added_value(
             test, direction = _logistic(event, columns, (reference, model))
     except AnalysisError as error:
         return Estimate(None, None, None, n, events, f"{what} not estimated: {error.problem}"), None
-    kind = f"Cox regression, {ties.title()} ties" if judged.timed else "logistic regression"
-    scaled = ", risks standardised inside folds" if len(np.unique(fold)) > 1 else ""
-    method = f"{what}, {kind}{scaled}: chi-square, {test.df} df; {direction}"
+    method = f"{what}, {_how(judged, fold, ties)}: chi-square, {test.df} df; {direction}"
     return Estimate(test.chisq, None, None, n, events, method), test.p
 
 
@@ -97,12 +95,16 @@ def pooled_added_value(
             fit = pooled_logistic(event, copies, names, tested=1)
     except AnalysisError as error:
         return Estimate(None, None, None, n, events, f"{what} not estimated: {error.problem}"), None
-    kind = f"Cox regression, {ties.title()} ties" if judged.timed else "logistic regression"
-    scaled = ", risks standardised inside folds" if len(np.unique(fold)) > 1 else ""
     ratio = "hazard ratio" if judged.timed else "odds ratio"
     direction = f"{ratio} of {model} {np.exp(fit.pooled.estimates[-1]):.3g} per SD"
-    method = f"{what}, {kind}{scaled}: D3 over {fit.said}; {direction}"
+    method = f"{what}, {_how(judged, fold, ties)}: D3 over {fit.said}; {direction}"
     return Estimate(fit.test.f * fit.test.df, None, None, n, events, method), fit.test.p
+
+
+def _how(judged: JudgedRisks, fold: NDArray[np.int64], ties: Ties) -> str:
+    """Kind of regression, and what it does about folds."""
+    kind = f"Cox regression, {ties.title()} ties" if judged.timed else "logistic regression"
+    return kind + (", risks standardised inside folds" if len(np.unique(fold)) > 1 else "")
 
 
 def linear_risk(risk: Floats, fold: NDArray[np.int64]) -> Floats:

@@ -53,7 +53,7 @@ class EndpointData:
     bags : callable, optional
         Patch vectors behind ``images``, by the same encoder, read when a model asks for them.
     sites : dict
-        Site by patient id, where the clinical table names it.
+        Site by patient id, where folds are by site and the clinical table names it.
     outside_split : int
         Patients of the development cohort who are not here, because the frozen split does not hold them.
     groups : DataFrame or None

@@ -107,7 +107,7 @@ def load_endpoint(
         modality=modality_of(scope.feature_set),
         timed=definition.timed,
         outside_split=everybody.height - patients.height if fold is None else 0,
-        sites=recorded_sites(partial(query, study), scope.cohort),
+        sites=recorded_sites(partial(query, study), scope.cohort) if config.analysis.folds_by == "site" else {},
         groups=_groups(study, dictionary, config, definition, patients),
     )
 
