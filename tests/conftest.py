@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ SHARED = {
     "report pages": re.compile(r"\b(full|written): "),
 }
 """Files that name one of these fixtures run in one process, which then makes the fixture once."""
+
+
+ROOM_GB = 2
+"""Free disk that a whole run needs for its studies: 1.1 GB at its fullest."""
+
+
+def pytest_sessionstart() -> None:
+    """A full disk fails hundreds of tests at places that do not say so; it is said at once instead."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < ROOM_GB:
+        pytest.exit(f"tests need {ROOM_GB} GB of free disk, {folder} has {free:.1f}: make room or set TMPDIR", 1)
 
 
 @pytest.hookimpl(optionalhook=True)
