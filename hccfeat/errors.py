@@ -54,6 +54,10 @@ class MisplacedShardError(StoreError):
         return type(self), (self.entity, self.feature_set, self.image_id)
 
 
+class UnreachableShardError(StoreError):
+    """A shard cannot be opened or read because of permissions or the file system; it may well be intact."""
+
+
 class StudyBusyError(StoreError):
     """Another process is writing to the study."""
 

@@ -1,6 +1,8 @@
 """The command line: one thin file per verb, heavy imports inside the verb."""
 
+import errno
 import importlib
+import re
 import sys
 from typing import Annotated, Any
 
@@ -70,11 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         typer.echo(f"hccfeat: {error}", err=True)
         return 1
-    except Exception as error:
+    except BaseException as error:
+        # A panic of a library in Rust is no Exception; an interrupt and SystemExit go on.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         return _foreign_error(error, debug="--debug" in anywhere)
 
 
-def _foreign_error(error: Exception, *, debug: bool) -> int:
+def _foreign_error(error: BaseException, *, debug: bool) -> int:
     """Say in one line what went wrong outside hccfeat's own checks; usage errors keep their own text."""
     show: Any = getattr(error, "show", None)
     if callable(show):
@@ -85,5 +90,17 @@ def _foreign_error(error: Exception, *, debug: bool) -> int:
         return 130
     if debug:
         raise error
+    if isinstance(error, OSError) and error.errno is not None:
+        typer.echo(f"hccfeat: {_of_system(error)}", err=True)
+        return 1
     typer.echo(f"hccfeat: {type(error).__name__}: {error}. Run again with --debug for the traceback.", err=True)
     return 1
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, and of which file: of a hidden half-written one, the file that it was to become."""
+    name = re.sub(r"\.([^/]+)\.[0-9a-f]{32}\.tmp\b", r"\1", str(error.filename or ""))
+    text = re.sub(r"\.([^/]+)\.[0-9a-f]{32}\.tmp\b", r"\1", error.strerror or str(error))
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "Free some space" if full else "Check that the path is right, and that you may read or write there"
+    return f"{name + ': ' if name else ''}{text}. {remedy}; --debug shows the traceback."

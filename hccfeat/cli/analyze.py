@@ -57,7 +57,7 @@ def analyze(
     from hccfeat.study import open_study
 
     summary = open_study(study).analyze(
-        endpoints=tuple(endpoint), features=tuple(features or ("pps",)), cohort=cohort,
+        endpoints=tuple(endpoint), features=tuple(features or ()), cohort=cohort,
         external=tuple(external or ()), cross_validate=cross_validate, tune=tune,
         comparators=None if comparators is None else tuple(comparators),
     )  # fmt: skip

@@ -46,8 +46,12 @@ def export(
 ) -> None:
     """Write features, the catalog, or outlines for QuPath as files that other tools read."""
     from hccfeat.cli.output import print_json, print_rows
+    from hccfeat.errors import InputError
     from hccfeat.study import open_study
 
+    unused = {"--dtype": dtype, "--patches": patches} if format == "geojson" else {"--what": what == "risk"}
+    for option in (name for name, given in unused.items() if given):
+        raise InputError(option, f"has no meaning with --format {format}", "Leave it out.")
     own = (
         {"what": what}
         if format == "geojson"

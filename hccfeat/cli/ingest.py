@@ -39,6 +39,7 @@ def ingest(
 ) -> None:
     """Read a cohort's clinical table, slides and MRI exams into the store, checked against the data catalog."""
     from hccfeat.cli.output import print_json, print_rows
+    from hccfeat.stats.estimate import count
     from hccfeat.study import open_study
 
     summary = open_study(study).ingest(
@@ -51,8 +52,9 @@ def ingest(
         print_rows(f"Cohort {cohort}", summary.attrition)
         print_rows("Problems", summary.problems[:20])
         if summary.problems:
-            typer.echo(f"{len(summary.problems)} problems; all of them: {summary.rejected_file}", err=True)
+            typer.echo(f"{count(len(summary.problems), 'problem')}; all of them: {summary.rejected_file}", err=True)
         print_rows("Worth a look", summary.cautions[:20])
-        typer.echo(f"{summary.patients} patients, {summary.images} images, {summary.exams} MRI exams.")
+        read = {"patient": summary.patients, "image": summary.images, "MRI exam": summary.exams}
+        typer.echo(f"{', '.join(count(n, what) for what, n in read.items())}.")
     if summary.problems:
         raise typer.Exit(PARTIAL)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hccfeat.cli.options import StudyOption
+from hccfeat.cli.options import MOST_SECONDS, StudyOption
 
 
 def register(app: typer.Typer) -> None:
@@ -24,16 +24,23 @@ def sql(
         typer.Option(help="How to print or write.", show_default="table, or what the suffix of --out names"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write there; needed for parquet and xlsx.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds after which a query is stopped.", min=0.1)] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds after which a query is stopped.", min=0.1, max=MOST_SECONDS)
+    ] = 60.0,
     memory: Annotated[
         float | None,
-        typer.Option(help="GiB a query may take.", min=0.1, show_default="4, at most a quarter of the machine's"),
+        typer.Option(
+            help="GiB a query may take.",
+            min=0.1,
+            max=1_000_000,
+            show_default="4, at most a quarter of the machine's",
+        ),
     ] = None,
     study: StudyOption = Path(),
 ) -> None:
     """Ask the catalog in SQL, read-only. Without a statement: a shell, or statements from standard input."""
     from hccfeat.errors import InputError
-    from hccfeat.store.export import as_text, kind_of, rows_of, write_frame
+    from hccfeat.store.export import as_text, check_folder, kind_of, rows_of, write_frame
     from hccfeat.store.limits import GIB, memory_ceiling, usual_memory
     from hccfeat.store.shell import Shell
     from hccfeat.study import open_study
@@ -48,9 +55,11 @@ def sql(
     limit = int(memory * GIB) if memory else usual_memory()
     with memory_ceiling(2 * limit):
         if out is not None:
-            text = file.read_text(encoding="utf-8") if file else str(query)
+            kind = format or kind_of(out)
+            check_folder(out)
+            text = _decoded(file.read_bytes(), str(file)) if file else str(query)
             frame = opened.sql(text, timeout_s=timeout, memory=limit)
-            write_frame(frame, format or kind_of(out), out)
+            write_frame(frame, kind, out)
             sys.stdout.write(f"{rows_of(frame)} in {out}\n")
         elif query is not None:
             sys.stdout.write(as_text(opened.sql(query, timeout_s=timeout, memory=limit), format or "table"))
@@ -61,6 +70,21 @@ def sql(
 
                 converse(shell)
                 return
-            source = file.read_text(encoding="utf-8") if file else sys.stdin.read()
+            source = _decoded(file.read_bytes(), str(file)) if file else _piped()
             for text in shell.run(source):
                 sys.stdout.write(text)
+
+
+def _piped() -> str:
+    content = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read() if content is None else _decoded(content.read(), "standard input")
+
+
+def _decoded(content: bytes, name: str) -> str:
+    from hccfeat.errors import InputError
+
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"is not text in UTF-8 (byte {error.start + 1})"
+        raise InputError(name, problem, "Save it in UTF-8, or convert it with iconv.") from error

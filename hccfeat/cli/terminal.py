@@ -20,13 +20,15 @@ _ROWS = 10_000
 
 def converse(shell: "Shell") -> None:
     """Read lines until ``.quit`` or the end of the input; a query that fails costs a message, nothing more."""
+    from polars.exceptions import PanicException
+
     shell.rows = _ROWS
     typer.echo(f"Study in {shell.study}, read-only. A statement ends with ;   .help lists the commands.")
     with suppress(ImportError):  # no readline on this platform: neither completion nor history
         _prepare_line_editing(shell)
     while not shell.finished:
         try:
-            line = input("     ...> " if shell.pending else "hccfeat> ")
+            line = input("     ...> " if shell.pending.strip() else "hccfeat> ")
         except EOFError:
             typer.echo()
             return
@@ -39,7 +41,7 @@ def converse(shell: "Shell") -> None:
                 show(text)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
-        except (HccfeatError, OSError) as error:
+        except (HccfeatError, OSError, PanicException) as error:
             typer.echo(str(error), err=True)
 
 

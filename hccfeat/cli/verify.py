@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hccfeat.cli.options import PARTIAL, JsonOption, StudyOption
+from hccfeat.cli.options import MOST_SECONDS, PARTIAL, JsonOption, StudyOption
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +18,9 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged shards aside, move swapped ones back, remake the catalog.")
     ] = False,
-    time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds that reading one shard may take.")] = 120.0,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, max=MOST_SECONDS, help="Seconds that reading one shard may take.")
+    ] = 120.0,
     as_json: JsonOption = False,
 ) -> None:
     """Rehash every shard, record and weights file, and compare them with the catalog; warnings are no damage."""

@@ -82,6 +82,9 @@ def place(bag: Bag, image: Image, path: Path, dim: int, *, allow_missing: bool =
         return Placed(vectors, unknown, attributes | {"coords_known": 0})
     coords = _pixels(bag.coords, _scale(bag, image, path), path)
     for axis, side in enumerate((image.width, image.height)):
+        if (least := coords[:, axis].min()) < 0:
+            problem = f"has patches at {'xy'[axis]} = {least}, outside the slide"
+            raise contradicts(path, problem, "Look whether it is of this slide, and in level-0 pixels.")
         if side is not None and coords[:, axis].max() >= side:
             problem = f"has patches at {'xy'[axis]} = {coords[:, axis].max()}, the slide has {side} pixels"
             raise contradicts(path, problem, "Look whether it is of this slide, and in level-0 pixels.")

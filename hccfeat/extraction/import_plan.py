@@ -87,6 +87,8 @@ def checked(study: Path, request: ImportRequest) -> ImportRequest:
     if not NAME_PATTERN.fullmatch(request.base):
         remedy = "Use lower-case letters, digits, - and _."
         raise InputError(f"--features {request.base}", "is no name", remedy)
+    if request.coords is not None and request.layout != "clam":
+        raise InputError(f"--coords {request.coords}", "is for CLAM", "Leave it out, or give --format clam.")
     declared = request.weights_sha256
     if declared is not None and (len(declared) != 64 or not _HEX.issuperset(declared.lower())):
         remedy = "Give the 64 hexadecimal digits that `sha256sum` prints for the weights file."

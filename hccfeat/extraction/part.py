@@ -6,7 +6,7 @@ shard is published once, whole, and whoever commits it hashes it first.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from hccfeat.extraction.outcomes import Failure
 from hccfeat.extraction.plan import plan
 from hccfeat.extraction.session import Session, Work, record_failures
 from hccfeat.files import canonical_json, write_text_atomically
+from hccfeat.store.build import batches
 from hccfeat.store.committer import Committer
 from hccfeat.store.findings import Finding
 from hccfeat.store.names import shard_path
-from hccfeat.store.shards import check_shard
+from hccfeat.store.presence import images_in_place
+from hccfeat.store.shards import ShardInfo, check_shard
 
 
 @dataclass
@@ -135,8 +137,10 @@ def commit(study: Path) -> CommitSummary:
                 path = shard_path(study, note["feature_set"], image_id)
                 wait_until_seen(path, max(0.0, deadline - time.monotonic()))
         for (name,) in committer.query("SELECT feature_set FROM feature_set ORDER BY feature_set").rows():
-            if adopted := len(committer.adopt_found(name)):
+            published = {i for note in notes if note["feature_set"] == name for i in note["published"]}
+            if adopted := len(committer.adopt_found(name)) + _adopt_again(committer, name, published):
                 summary.adopted[name] = adopted
+            committer.done_images(name)  # in a copied study the catalog learns the new modification times
         for note in notes:
             _record_note(committer, note, summary)
         summary.findings = committer.findings
@@ -144,6 +148,25 @@ def commit(study: Path) -> CommitSummary:
         if path.read_text(encoding="utf-8") == text:  # or the part ran again meanwhile
             path.unlink()
     return summary
+
+
+def _adopt_again(committer: Committer, feature_set: str, published: set[str]) -> int:
+    """Adopt shards that parts made again in the place of lost or damaged ones, and count them."""
+    count = 0
+    for batch in batches(_made_again(committer, feature_set, published)):
+        committer.adopt(batch)
+        count += len(batch)
+    return count
+
+
+def _made_again(committer: Committer, feature_set: str, published: set[str]) -> Iterator[ShardInfo]:
+    rows = committer.query("SELECT image_id, path, bytes, mtime_ns FROM shard WHERE feature_set = ?", [feature_set])
+    intact, _ = images_in_place(committer.study, feature_set, rows.iter_rows(), published)
+    for image_id in sorted(published - intact):
+        try:
+            yield check_shard(shard_path(committer.study, feature_set, image_id))
+        except StoreError as error:
+            committer.findings.append(Finding(error.entity, error.problem, error.remedy))
 
 
 def _record_note(committer: Committer, note: Mapping[str, Any], summary: CommitSummary) -> None:

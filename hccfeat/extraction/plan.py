@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hccfeat.errors import StoreError
 from hccfeat.extraction.tasks import Source
 from hccfeat.store.catalog import query
 from hccfeat.store.presence import images_in_place
+from hccfeat.store.shards import check_shard
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,22 @@ def plan(study: Path, feature_set: str, wanted: Mapping[str, int]) -> Plan:
     """Compare the images or exams wanted (id -> size in bytes) with the committed shards of a feature set.
 
     An image is done when its shard is committed and the file on disk still has the committed size and
-    modification time; anything else is extracted again.
+    modification time or, in a copied study, the committed content; anything else is extracted again.
     """
-    committed = query(
-        study, "SELECT image_id, path, bytes, mtime_ns FROM shard WHERE feature_set = ?", [feature_set]
-    )
-    done, _ = images_in_place(study, feature_set, committed.iter_rows(), wanted)
+    rows = query(
+        study, "SELECT image_id, path, bytes, mtime_ns, digest FROM shard WHERE feature_set = ?", [feature_set]
+    ).rows()
+    done, touched = images_in_place(study, feature_set, (row[:4] for row in rows), wanted)
+    done |= {
+        image_id for image_id, path, *_, digest in rows if image_id in touched and _holds(study / path, digest)
+    }
     todo = sorted(wanted.keys() - done, key=lambda image_id: (-wanted[image_id], image_id))
     return Plan(feature_set, todo, len(wanted) - len(todo))
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether a shard is intact and has this content."""
+    try:
+        return check_shard(path).digest == digest
+    except StoreError:
+        return False

@@ -18,6 +18,7 @@ from hccfeat.extraction.session import ExtractOptions, ExtractSummary, Session, 
 from hccfeat.extraction.slide_work import SlideWork
 from hccfeat.extraction.volumes import exam_sources
 from hccfeat.store.committer import Committer
+from hccfeat.store.names import check_feature_set_name
 from hccfeat.training.devices import node_rank, resolve_device
 
 __all__ = ["ExtractOptions", "ExtractSummary", "extract"]
@@ -116,6 +117,7 @@ def _work(session: Session, recipe: AnyRecipe) -> Work:
 
 
 def _check_options(recipe: AnyRecipe, options: ExtractOptions) -> None:
+    check_feature_set_name(f"{options.base}-1")
     if options.scheduler is not None and options.workers:
         problem = "is for this machine, and --scheduler for others"
         raise InputError(f"--workers {options.workers}", problem, "Give one of the two.")
@@ -196,6 +198,7 @@ def _embed_missing(session: Session, work: Work, feature_set: FeatureSet, wanted
         own = f"{session.config.development_cohort}/"
         wanted = {image_id: size for image_id, size in wanted.items() if image_id.startswith(own)}
     committer.adopt_found(feature_set.name)
+    committer.done_images(feature_set.name)  # in a copied study the catalog learns the new modification times
     committer.publish()
     missing = plan(session.study, feature_set.name, wanted)
     summary.already_done += missing.done

@@ -13,12 +13,12 @@ from typing import Self
 
 from hccfeat.errors import StoreError
 from hccfeat.store.inspection import Inspection, inspect_shard
+from hccfeat.store.shard_types import SET_ASIDE
 
 TIME_LIMIT = 120.0
 """Seconds that checking one shard may take; the largest real ones take about one."""
 
 _START_SECONDS = 300.0
-_QUARANTINE = "Run `hccfeat verify --repair` and then `hccfeat extract`."
 
 
 def inspect_shards(
@@ -55,7 +55,7 @@ def _inspect(path: Path) -> Inspection | StoreError:
     except StoreError as error:
         return error
     except Exception as error:  # whatever a damaged file makes a library raise
-        return StoreError(str(path), f"cannot be checked ({type(error).__name__}: {error})", _QUARANTINE)
+        return StoreError(str(path), f"cannot be checked ({type(error).__name__}: {error})", SET_ASIDE)
 
 
 class _Worker:
@@ -85,7 +85,7 @@ class _Worker:
             assert self._process is not None
             problem = f"ends the process that reads it (exit status {self._process.wait(5)})"
         self._stop()
-        return StoreError(str(path), problem, _QUARANTINE)
+        return StoreError(str(path), problem, SET_ASIDE)
 
     def _start(self) -> Connection:
         # No multiprocessing: its processes import the caller's script, which need not be made for that.

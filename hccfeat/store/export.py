@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ def as_text(frame: pl.DataFrame, kind: str = "table", *, rows: int = 100, letter
     frame : polars.DataFrame
         The result.
     kind : {"table", "csv", "json"}
-        ``csv`` holds vectors as JSON lists.
+        ``csv`` holds vectors as JSON lists; ``csv`` and ``json`` hold bytes in hexadecimal digits.
     rows : int
         That a ``table`` shows; of longer ones the first and last half.
     letters : int
@@ -32,14 +34,15 @@ def as_text(frame: pl.DataFrame, kind: str = "table", *, rows: int = 100, letter
     Raises
     ------
     QueryError
-        If the format needs a file or is unknown.
+        If the format needs a file, is unknown, or cannot hold a column of the result.
     """
-    if kind == "csv":
-        return _flat(frame).write_csv()
-    if kind == "json":
-        return frame.write_json() + "\n"
-    if kind == "table":
-        return _table(frame, rows, letters)
+    with _holding(kind):
+        if kind == "csv":
+            return _flat(frame).write_csv()
+        if kind == "json":
+            return frame.with_columns(_digits(frame)).write_json() + "\n"
+        if kind == "table":
+            return _table(frame, rows, letters)
     if kind in ("parquet", "xlsx"):
         raise QueryError(f"format {kind}", "cannot be printed", "Give a file with --out.")
     raise QueryError(f"format {kind}", "is unknown", f"Use one of {', '.join(FORMATS)}.")
@@ -60,6 +63,18 @@ def kind_of(path: Path) -> str:
     return kind
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a file in a folder that is not there: mostly a slip of the pen, so no folder is made for it.
+
+    Raises
+    ------
+    QueryError
+        Naming the folder.
+    """
+    if not path.parent.is_dir():
+        raise QueryError(str(path), "is in a folder that does not exist", "Make the folder, or name another file.")
+
+
 def rows_of(frame: pl.DataFrame) -> str:
     """Number of rows, in words."""
     return f"{frame.height} row" + ("" if frame.height == 1 else "s")
@@ -71,16 +86,18 @@ def write_frame(frame: pl.DataFrame, kind: str, path: Path) -> None:
     Raises
     ------
     QueryError
-        If the format is unknown.
+        If the format is unknown or cannot hold a column of the result, or the folder does not exist.
     """
-    if kind == "parquet":
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer)
-        content = buffer.getvalue()
-    elif kind == "xlsx":
-        content = _workbook(frame)
-    else:
-        content = as_text(frame, kind).encode()
+    check_folder(path)
+    with _holding(kind):
+        if kind == "parquet":
+            buffer = io.BytesIO()
+            frame.write_parquet(buffer)
+            content = buffer.getvalue()
+        elif kind == "xlsx":
+            content = _workbook(frame)
+        else:
+            content = as_text(frame, kind).encode()
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
@@ -118,8 +135,24 @@ def _table(frame: pl.DataFrame, shown: int, letters: int) -> str:
     return text + (f"{rows}, the first and last {shown // 2} shown\n" if frame.height > shown else f"{rows}\n")
 
 
+@contextmanager
+def _holding(kind: str) -> Iterator[None]:
+    """Say in our words that a format cannot hold a result, whatever its writer raises."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError, OverflowError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".!")
+        remedy = "Take the column as text: CAST(... AS VARCHAR)."
+        raise QueryError("result", f"cannot be given as {kind} ({first})", remedy) from error
+
+
+def _digits(frame: pl.DataFrame) -> list[pl.Series]:
+    """Columns of bytes as hexadecimal digits."""
+    return [frame[name].bin.encode("hex") for name, dtype in frame.schema.items() if dtype == pl.Binary]
+
+
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Nested columns as JSON text, which CSV can hold."""
+    """Nested columns as JSON text and bytes as digits, which CSV can hold."""
     texts = [
         pl.Series(
             name, [None if value is None else _json(value) for value in frame[name].to_list()], dtype=pl.String
@@ -127,8 +160,10 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
         for name, dtype in frame.schema.items()
         if dtype.is_nested()
     ]
-    return frame.with_columns(texts)
+    return frame.with_columns(texts + _digits(frame))
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(
+        value, ensure_ascii=False, default=lambda part: part.hex() if type(part) is bytes else str(part)
+    )

@@ -56,6 +56,9 @@ def freeze(study: Path, name: str, *, cohort: str, feature_set: str, split: str 
     if not NAME_PATTERN.fullmatch(name):
         raise StoreError(f"freeze {name!r}", "is not a usable name", "Use lower-case letters, digits, - and _.")
     with Committer(study) as committer:
+        if committer.query("SELECT 1 FROM frozen WHERE name = ?", [name]).height:
+            remedy = f"Use another name, or give it up with `hccfeat freeze {name} --release`."
+            raise StoreError(f"freeze {name}", "exists already", remedy)
         row = {
             "name": name,
             "cohort": cohort,

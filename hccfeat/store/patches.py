@@ -16,8 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hccfeat.errors import StoreError
-from hccfeat.store.shards import CHUNK_ROWS
+from hccfeat.store.shards import CHUNK_ROWS, unreadable
 
 BLOCK_ROWS = 4 * CHUNK_ROWS
 """Rows of :meth:`PatchFile.blocks`: 2 MiB of vectors of length 128, which stay in the processor's cache."""
@@ -53,7 +52,7 @@ class PatchFile:
             self.rows = int(h5py.h5d.open(self._file, b"coords").shape[0])
         except BaseException as error:
             self.__exit__(None, None, None)
-            raise _unreadable(self.path, error) from error
+            raise unreadable(str(self.path), error) from error
         return self
 
     def __exit__(
@@ -63,7 +62,7 @@ class PatchFile:
             self._file.close()
             self._file = None
         if isinstance(error, OSError | KeyError | RuntimeError | ValueError):
-            raise _unreadable(self.path, error) from error
+            raise unreadable(str(self.path), error) from error
 
     def coords(self) -> NDArray[np.int64]:
         """Top-left corners (x, y) of all patches, pixels of level 0: int64, (rows, 2)."""
@@ -113,7 +112,3 @@ def _access() -> Any:
     settings.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     settings.set_file_locking(False, True)  # shards never change, and shared file systems may not lock
     return settings
-
-
-def _unreadable(path: Path, error: BaseException) -> StoreError:
-    return StoreError(str(path), f"cannot be read ({error})", "Run `hccfeat verify`, then `hccfeat extract`.")

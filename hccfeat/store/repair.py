@@ -3,12 +3,11 @@
 import json
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hccfeat.errors import MisplacedShardError, StoreError
+from hccfeat.errors import MisplacedShardError, StoreError, UnreachableShardError
 from hccfeat.files import flush_to_disk, write_text_atomically
 from hccfeat.store.build import keep_catalog, publish, remake_catalog, remove_leftovers
 from hccfeat.store.checking import TIME_LIMIT, inspect_shards
@@ -16,9 +15,10 @@ from hccfeat.store.findings import Finding
 from hccfeat.store.inspection import Inspection
 from hccfeat.store.lock import WriterLock
 from hccfeat.store.names import SHARD_SUFFIX, catalog_path, quarantine_folder, shard_path
+from hccfeat.store.quarantine import reasons
 from hccfeat.store.verify import CATALOG, Examination, examine, foreign
 
-_EXTRACT = "Run `hccfeat extract` with its recipe; it makes what is missing again."
+_EXTRACT = "Run `hccfeat extract` (imported features: `hccfeat import`); it makes what is missing again."
 
 
 @dataclass
@@ -45,7 +45,8 @@ def repair(study: Path, *, isolated: bool = True, time_limit: float = TIME_LIMIT
 
     Damaged shards move to the folder ``quarantine`` with the reason, swapped and renamed ones to their own places,
     intact ones that the catalog lacks are adopted, and the catalog is made anew where it differs. Nothing is
-    removed. While a record is damaged or missing the catalog stays as it is: only it still shows the rows.
+    removed. While a record is damaged or missing, or a shard cannot be opened, the catalog stays as it is: only it
+    still shows the rows. Such a shard stays at its place too.
 
     Parameters
     ----------
@@ -100,12 +101,10 @@ def _replace_catalog(study: Path, error: StoreError, repairs: Repairs) -> None:
 def _waiting(study: Path) -> list[_Aside]:
     """Shards of other images that an earlier repair set aside and was killed before it could move them home."""
     found = []
-    for reason in sorted(quarantine_folder(study).rglob("*.json")):
+    for reason, facts in reasons(study):
         place = reason.with_suffix(SHARD_SUFFIX)
-        with suppress(OSError, ValueError, KeyError, TypeError):  # no reason that repair wrote
-            facts = json.loads(reason.read_text(encoding="utf-8"))
-            if facts["belongs_to"] and place.is_file():
-                found.append(_Aside(facts["path"], place, facts["belongs_to"], facts["problem"]))
+        if facts["belongs_to"] and place.is_file():
+            found.append(_Aside(facts["path"], place, facts["belongs_to"], facts["problem"]))
     return found
 
 
@@ -113,7 +112,8 @@ def _set_aside(study: Path, found: Examination, repairs: Repairs) -> list[_Aside
     """Move what is damaged or misplaced out of ``features``."""
     aside = []
     for relative, error in sorted(found.damaged.items()):
-        if Path(relative).parts[1] not in found.identities:  # its record may come back
+        # Its record may come back, or it may be readable and intact tomorrow.
+        if Path(relative).parts[1] not in found.identities or isinstance(error, UnreachableShardError):
             repairs.left.append(Finding(relative, error.problem, error.remedy))
             continue
         place = _free_place(study, relative)
@@ -170,7 +170,7 @@ def _remake(study: Path, found: Examination, repairs: Repairs) -> None:
     other_version = [warning for warning in found.warnings if warning.entity == CATALOG]
     repairs.warnings = [warning for warning in found.warnings if warning not in other_version]
     repairs.left += found.weights
-    if found.broken:
+    if found.broken or any(isinstance(error, UnreachableShardError) for error in found.damaged.values()):
         repairs.left += [*found.broken, *others]
         return
     moved = any(finding.entity != CATALOG for finding in repairs.done)

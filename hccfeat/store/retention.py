@@ -23,6 +23,9 @@ KINDS = {
 }
 """What ``gc`` can remove."""
 
+_REPORTS = frozenset(("analyze", "predict", "reproduce"))
+"""Commands whose runs use the features that they name; the others made them."""
+
 _STALE_SECONDS = 600.0
 _CACHES = {
     "patches": "prepared patches",
@@ -130,7 +133,7 @@ def _list(study: Path, kinds: Sequence[str], ask: Ask) -> list[Removable]:
             if run["newest"] and (study / "results" / run["run_id"]).is_dir()
         ]
     if "features" in kinds:
-        kept = [run for run in runs if not run["newest"]]
+        kept = [run for run in runs if run["command"] in _REPORTS and not run["newest"]]
         in_use = {name for run in kept for name in run["feature_sets"]}
         validated = {base for run in kept if run["cross_validate"] for base in run["bases"]}
         found += [

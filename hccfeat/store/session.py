@@ -18,6 +18,7 @@ from hccfeat.errors import QueryError
 from hccfeat.store.catalog import open_catalog
 from hccfeat.store.limits import usual_memory
 from hccfeat.store.names import catalog_path, safe_name
+from hccfeat.store.representable import check_dates, check_types
 from hccfeat.store.scan import no_patches, scan_patches
 from hccfeat.store.schema import PLACEHOLDER_DIMS
 from hccfeat.store.statements import READS_ONLY, friendly, reading_statement
@@ -104,6 +105,7 @@ class Session:
                     pa.ArrowException,
                     MemoryError,
                     RuntimeError,
+                    pl.exceptions.PanicException,  # of Polars' Rust code: no Exception
                 ) as error:
                     if expired.is_set():
                         problem = f"took longer than {timeout_s:g} seconds and was stopped"
@@ -207,8 +209,10 @@ def _collect(connection: duckdb.DuckDBPyConnection, statement: str, limit: int) 
     if relation is None:
         raise QueryError("query", "gives no rows", READS_ONLY)
     reader = relation.to_arrow_reader(_BATCH_ROWS)
+    check_types(reader.schema)
     batches, size = [], 0
     for batch in reader:
+        check_dates(batch)
         batches.append(batch)
         size += batch.nbytes
         if size > limit:
@@ -248,7 +252,7 @@ def _register_patches(connection: duckdb.DuckDBPyConnection, study: Path, statem
 @contextmanager
 def _time_limit(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[threading.Event]:
     expired = threading.Event()
-    if seconds is None:
+    if seconds is None or seconds >= threading.TIMEOUT_MAX:
         yield expired
         return
 

@@ -20,7 +20,9 @@ ROOT_FACTS = frozenset(
 )  # fmt: skip
 """Root attributes that the layout itself uses."""
 
-EXTRACT_AGAIN = "Run `hccfeat extract` again; it replaces damaged shards."
+SET_ASIDE = "Run `hccfeat verify --repair` and then `hccfeat extract` (imported features: `hccfeat import`)."
+"""What puts a damaged shard right: extraction alone looks at size and time only, and leaves it as it is."""
+
 Attribute = str | int | float
 
 
@@ -92,8 +94,15 @@ def content_digest(shard: Shard) -> str:
     return digest.hexdigest()
 
 
-def check_arrays(shard: Shard) -> None:
+def check_arrays(shard: Shard, remedy: str = "Check the encoder and its weights.") -> None:
     """Refuse arrays of another shape or dtype than documented, or that are not finite.
+
+    Parameters
+    ----------
+    shard : Shard
+        What is to be written, or was read.
+    remedy : str
+        What the error advises.
 
     Raises
     ------
@@ -112,11 +121,11 @@ def check_arrays(shard: Shard) -> None:
         array = getattr(shard, name)
         if array.dtype != dtype or array.shape != shape or array.ndim != len(shape):
             problem = f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}"
-            raise StoreError(entity, problem, EXTRACT_AGAIN)
+            raise StoreError(entity, problem, remedy)
     if shard.vectors.ndim != 2 or shard.vectors.shape[1] == 0:
-        raise StoreError(entity, f"vectors have shape {shard.vectors.shape}, not (N, D)", EXTRACT_AGAIN)
+        raise StoreError(entity, f"vectors have shape {shard.vectors.shape}, not (N, D)", remedy)
     if not np.isfinite(shard.vectors).all():
-        raise StoreError(entity, "vectors hold NaN or infinity", "Check the encoder's weights.")
+        raise StoreError(entity, "vectors hold NaN or infinity", remedy)
     reserved = ROOT_FACTS.intersection(shard.attributes)
     if reserved:
         raise StoreError(entity, f"attributes use reserved names: {', '.join(sorted(reserved))}", "Rename them.")

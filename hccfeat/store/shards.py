@@ -1,5 +1,8 @@
 """Shards: one immutable HDF5 file per image and feature set. ``docs/layout.md`` specifies the layout."""
 
+import errno
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +11,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hccfeat.errors import MisplacedShardError, StoreError
+from hccfeat.errors import MisplacedShardError, StoreError, UnreachableShardError
 from hccfeat.files import sha256_of, write_atomically
 from hccfeat.store.names import image_id_of, shard_path
 from hccfeat.store.shard_types import (
     ENCODING_TYPE,
-    EXTRACT_AGAIN,
     ROOT_FACTS,
+    SET_ASIDE,
     Attribute,
     Shard,
     ShardInfo,
@@ -27,7 +30,7 @@ from hccfeat.store.trident import MISSING, place_attributes
 
 __all__ = [
     "Shard", "ShardInfo", "check_shard", "content_digest", "open_shard", "present_shard", "read_shard",
-    "shard_info", "shard_path", "write_shard",
+    "shard_info", "shard_path", "unreadable", "write_shard",
 ]  # fmt: skip
 
 ENCODING_VERSION = "1.0.0"
@@ -123,7 +126,7 @@ def check_shard(path: Path, expected: ShardInfo | None = None) -> ShardInfo:
     if expected is None:
         return info
     if (info.image_id, info.feature_set, info.digest) != (expected.image_id, expected.feature_set, expected.digest):
-        raise StoreError(str(path), "is intact but not the shard that was committed", EXTRACT_AGAIN)
+        raise StoreError(str(path), "is intact but not the shard that was committed", SET_ASIDE)
     return info
 
 
@@ -194,17 +197,30 @@ def _read_file(path: Path, entity: str) -> tuple[Shard, str]:
                 skipped_status=file["skipped/status"][()],
                 attributes={name: value for name, value in facts.items() if name not in ROOT_FACTS},
             )
-    except FileNotFoundError as error:
-        raise StoreError(entity, "the shard's file is missing", "Run `hccfeat extract` again.") from error
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(entity, f"cannot be read ({error})", EXTRACT_AGAIN) from error
-    check_arrays(shard)
+        raise unreadable(entity, error) from error
+    check_arrays(shard, SET_ASIDE)
     digest = content_digest(shard)
     if digest != facts["digest"]:
-        raise StoreError(entity, "the arrays do not match their digest", EXTRACT_AGAIN)
+        raise StoreError(entity, "the arrays do not match their digest", SET_ASIDE)
     if sha256_of(dict(shard.attributes)) != facts["attributes_sha256"]:
-        raise StoreError(entity, "the attributes do not match their digest", EXTRACT_AGAIN)
+        raise StoreError(entity, "the attributes do not match their digest", SET_ASIDE)
     return shard, digest
+
+
+def unreadable(entity: str, error: BaseException) -> StoreError:
+    """Why a shard cannot be read: it is gone, the system does not hand it out, or it is damaged."""
+    # HDF5 gives the system's number for what the system refuses only, not for what is wrong with the content.
+    found = re.search(r"errno = (\d+)", str(error)) if isinstance(error, OSError) else None
+    number = getattr(error, "errno", None) or (int(found[1]) if found else None)
+    if number == errno.ENOENT:
+        return StoreError(entity, "cannot be read: the shard's file is missing", SET_ASIDE)
+    if number is not None:
+        problem = f"cannot be opened ({os.strerror(number)}): permissions or file system"
+        return UnreachableShardError(
+            entity, problem, "Make the file readable, or move it away; `--repair` leaves it where it is."
+        )
+    return StoreError(entity, f"cannot be read ({error})", SET_ASIDE)
 
 
 def _check_encoding(facts: Mapping[str, Attribute], entity: str) -> None:

@@ -136,7 +136,8 @@ class Shell:
             raise QueryError(".export", "needs a file", "Write for example .export result.csv.")
         if self.latest is None:
             raise QueryError(".export", "has no result to write yet", "Run a query first.")
-        path = Path(name).expanduser()
+        quoted = len(name) > 1 and name[0] == name[-1] and name[0] in "'\""
+        path = Path(name[1:-1] if quoted else name).expanduser()
         write_frame(self.latest, kind_of(path), path)
         return f"{rows_of(self.latest)} in {path}\n"
 

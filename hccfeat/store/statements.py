@@ -19,7 +19,29 @@ _REMEDIES = {
     "ATTACH": _OTHER_DATA, "DETACH": _OTHER_DATA, "LOAD": _OTHER_DATA, "UPDATE_EXTENSIONS": _OTHER_DATA,
     "SET": _SETTINGS, "VARIABLE_SET": _SETTINGS, "PRAGMA": f"{READS_ONLY} {_SETTINGS}",
 }  # fmt: skip
+_SHARD_ERROR = re.compile(r"StoreError: (?P<path>.+?\.h5): (?P<problem>.+)\. (?P<remedy>[A-Z].+\.)", re.DOTALL)
+"""A scan's own error, as DuckDB's text ends with it."""
+
+_SECRETS = re.compile(r"\bwhich_secret\b|\bduckdb_secrets\b|unredacted secrets")
+
 _WORKED_QUERY = re.compile(r"[a-z0-9_-]+")
+
+_ADVICE: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
+    (duckdb.ParserException, "Check the spelling near that word."),
+    (duckdb.CatalogException, "See the tables with SHOW TABLES."),
+    (duckdb.BinderException, "See the columns of a table with DESCRIBE <table>."),
+    (duckdb.ConversionException, "Cast with TRY_CAST, which gives NULL where it cannot."),
+    (
+        (duckdb.OutOfMemoryException, MemoryError),
+        "Select fewer columns or rows, leave vectors out where you can, or allow more with --memory.",
+    ),
+    (duckdb.TransactionException, READS_ONLY),
+    (duckdb.NotImplementedException, READS_ONLY),
+    (
+        (pl.exceptions.PolarsError, pl.exceptions.PanicException),
+        "Cast the column to a number, text, date or list of these.",
+    ),
+]
 
 
 def reading_statement(sql: str) -> str:
@@ -106,7 +128,7 @@ def _explained(sql: str) -> str:
     return sql[tokens[at][0] :] if at < len(tokens) else ""
 
 
-def friendly(error: Exception) -> QueryError:
+def friendly(error: BaseException) -> QueryError:
     """Say in one line what DuckDB or Polars refused, and what to do."""
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -114,40 +136,27 @@ def friendly(error: Exception) -> QueryError:
     near = next((line for line in lines[1:] if line.lower().startswith(("did you mean", "candidate"))), "")
     if near:
         problem = f"{problem.rstrip('.!')} ({near.rstrip('.')})"
-    if isinstance(error, duckdb.PermissionException):
+    if shard := _SHARD_ERROR.search(text):
+        return QueryError(f"shard {shard['path']}", shard["problem"], shard["remedy"])
+    if isinstance(error, duckdb.PermissionException) or _SECRETS.search(problem):
         problem = "reaches outside the catalog: files, network and extensions are closed to it"
         return QueryError("query", problem, _OTHER_DATA)
     if "configuration has been locked" in text:
         return QueryError("query", "changes a setting, which is not allowed", _SETTINGS)
     if "extension" in text and isinstance(error, duckdb.CatalogException):
         return QueryError("query", problem.rstrip(".!"), f"Extensions are closed to it. {_OTHER_DATA}")
+    if isinstance(error, pl.exceptions.PanicException):
+        problem = "gives values that no result can hold"
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         problem = "needs more memory than it may have"
     if "interrupted" in text.lower():
         return QueryError("query", "was interrupted", "Run it again, or narrow it.")
-    if "read-only mode" in text or "single SELECT statement" in text:
+    if any(words in text for words in ("read-only mode", "single SELECT statement", "FORCE CHECKPOINT")):
         return QueryError("query", "does more than read, which is not allowed", READS_ONLY)
     if "Function with name" in text and isinstance(error, duckdb.CatalogException):
         remedy = "See what there is with SELECT DISTINCT function_name FROM duckdb_functions()."
         return QueryError("query", problem.rstrip(".!"), remedy)
     if re.search(r"Table with name \S*[/.]", text) and isinstance(error, duckdb.CatalogException):
         return QueryError("query", f"{problem}; files are closed to it", _OTHER_DATA)
-    if "cannot be read" in text and ".h5" in text:
-        return QueryError(
-            "query", "needs a shard that cannot be read", "Run `hccfeat verify`, then `hccfeat extract`."
-        )
-    remedies: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
-        (duckdb.ParserException, "Check the spelling near that word."),
-        (duckdb.CatalogException, "See the tables with SHOW TABLES."),
-        (duckdb.BinderException, "See the columns of a table with DESCRIBE <table>."),
-        (duckdb.ConversionException, "Cast with TRY_CAST, which gives NULL where it cannot."),
-        (
-            (duckdb.OutOfMemoryException, MemoryError),
-            "Select fewer columns or rows, leave vectors out where you can, or allow more with --memory.",
-        ),
-        (duckdb.TransactionException, READS_ONLY),
-        (duckdb.NotImplementedException, READS_ONLY),
-        (pl.exceptions.PolarsError, "Cast the column to a number, text, date or list of these."),
-    ]
-    remedy = next((advice for kind, advice in remedies if isinstance(error, kind)), "Correct the statement.")
+    remedy = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "Correct the statement.")
     return QueryError("query", problem.rstrip(".!"), remedy)

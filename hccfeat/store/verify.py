@@ -18,6 +18,7 @@ from hccfeat.store.findings import Finding
 from hccfeat.store.freeze import frozen_states
 from hccfeat.store.inspection import Inspection, oddities
 from hccfeat.store.names import catalog_path, shard_files
+from hccfeat.store.quarantine import without_shard
 from hccfeat.store.records import Record, read_record, record_files
 from hccfeat.store.schema import schema_digest
 from hccfeat.store.shards import ShardInfo
@@ -69,7 +70,7 @@ def verify(
         the catalog yet.
     warnings : list of Finding, optional
         Oddities are appended here: zero and repeated vectors, unusual norms, images with the same vectors, weights
-        that are not there, and a catalog of another version of hccfeat.
+        that are not there, images whose shard was set aside and not made again, and a catalog of another version.
     isolated : bool
         Whether another process reads the shards, so that a file that crashes HDF5 does no harm.
     time_limit : float
@@ -105,6 +106,8 @@ def examine(study: Path, *, isolated: bool = True, time_limit: float = TIME_LIMI
         current = schema == [schema_digest()]
         if current:
             _check_freezes(ask, found)
+        if lacking := without_shard(study, ask):
+            found.warnings.append(lacking)
         # Another time alone (a copied study) is no damage.
         times = dict(ask("SELECT path, mtime_ns FROM shard").iter_rows())
         models = ask("SELECT path, sha256 FROM model_file WHERE sha256 IS NOT NULL ORDER BY path").rows()

@@ -50,6 +50,7 @@ def test_verify_and_repair(study: Path, capsys: pytest.CaptureFixture[str]) -> N
         (shard, "repaired"), (shard, "damage"), ("freeze paper", "warning"), absent,
     ]  # fmt: skip
     status, out = run(capsys, "verify", "--repair")
+    assert "quarantine" in out, "an image without its shard is not forgotten"
     assert (status, out.splitlines()[-1]) == (0, "The store is sound.")
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import select
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from polars.exceptions import PanicException
 
 from hccfeat.cli import main, terminal
 from hccfeat.errors import QueryError
@@ -54,6 +56,57 @@ def test_the_suffix_names_the_format(study: Path, tmp_path: Path, capsys: pytest
     assert main(["sql", "SELECT 1", "--study", str(study), "--out", str(tmp_path / "a.txt")]) == 1
     assert main(["sql", "--study", str(study), "--out", str(tmp_path / "a.csv")]) == 1
     assert "suffix" in capsys.readouterr().err
+    assert main(["sql", "SELECT 1", "--study", str(study), "--out", str(tmp_path / "typing" / "a.csv")]) == 1
+    assert "folder that does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "typing").exists()
+
+
+def test_statements_that_are_not_utf8(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "latin.sql"
+    file.write_bytes(b"SELECT '\xe4'")
+    assert main(["sql", "--file", str(file), "--study", str(study)]) == 1
+    assert f"{file}: is not text in UTF-8 (byte 9)" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    assert main(["sql", "--study", str(study)]) == 1
+    assert "standard input: is not text in UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sql", "SELECT 1", "--timeout", "inf"],
+        ["sql", "SELECT 1", "--timeout", "nan"],
+        ["sql", "SELECT 1", "--memory", "1e300"],
+        ["verify", "--time-limit", "1e300"],
+    ],
+)
+def test_limits_without_end_are_wrong_usage(
+    study: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--study", str(study)]) == 2
+    assert arguments[-2] in capsys.readouterr().err
+
+
+def test_a_place_that_the_system_refuses_is_named(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    refused = str(tmp_path / "file" / "x")
+    assert main(["export", refused, "--format", "clam", "--study", str(study)]) == 1
+    assert re.search(rf"{refused}\S*: Not a directory\. Check that the path", capsys.readouterr().err)
+
+
+def test_a_panic_of_a_library_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def panics(*_: object) -> None:
+        raise PanicException("out-of-range date")
+
+    monkeypatch.setattr("hccfeat.study.open_study", panics)
+    assert main(["status"]) == 1
+    assert "PanicException: out-of-range date" in capsys.readouterr().err
 
 
 def test_limits(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,9 +194,11 @@ def test_long_results_go_through_the_pager(
 def test_an_interrupt_costs_the_statement_only(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = iter(["SELECT 'half", KeyboardInterrupt(), "SELECT 7 AS a;", EOFError()])
+    lines = iter(["SELECT 'half", KeyboardInterrupt(), "", "SELECT 7 AS a;", EOFError()])
+    prompts: list[str] = []
 
-    def typed(_prompt: str) -> str:
+    def typed(prompt: str) -> str:
+        prompts.append(prompt.strip())
         line = next(lines)
         if isinstance(line, BaseException):
             raise line
@@ -153,5 +208,6 @@ def test_an_interrupt_costs_the_statement_only(
     monkeypatch.setattr(terminal, "_prepare_line_editing", lambda shell: None)
     terminal.converse(Shell(study, layout="csv"))
     assert "a\n7\n" in capsys.readouterr().out
+    assert prompts == ["hccfeat>", "...>", "hccfeat>", "hccfeat>", "hccfeat>"]
     with pytest.raises(QueryError):
         list(Shell(study).run("SELECT 'half"))

@@ -188,6 +188,7 @@ def test_same_stem_in_two_folders(study: Study, tmp_path: Path) -> None:
         ({"weights_sha256": "abc"}, "is no SHA-256"),
         ({"features": "Not A Name"}, "is no name"),
         ({"features": "uni-7"}, "looks like a version"),
+        ({"coords": Path("patches")}, "--coords patches: is for CLAM"),
         ({"paths": [Path("/nowhere")]}, "/nowhere: does not exist"),
     ],
 )

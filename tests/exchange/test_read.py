@@ -217,6 +217,7 @@ def test_damage_names_the_file(tmp_path: Path, how: str, problem: str) -> None:
     [
         (w.grid(3) + 0.5, "no whole pixels"),
         (w.grid(3) * 100, "has patches at x = 102400, the slide has 4000 pixels"),
+        (w.grid(3) - [0, 256], "has patches at y = -256, outside the slide"),
         (np.full((3, 2), np.nan), "coordinates that are NaN"),
     ],
 )

@@ -101,6 +101,31 @@ def test_a_part_goes_on_where_it_was_killed(study: Path, monkeypatch: pytest.Mon
     assert opened.extract(device="cpu", part=(2, 3), dry_run=True).todo == 3
 
 
+def test_shards_that_parts_made_again_are_adopted(study: Path) -> None:
+    opened = open_study(study)
+    opened.extract(device="cpu")
+    before = digests(study)
+    shard_path(study, "pps-1", "internal/03").unlink()
+    damaged = shard_path(study, "pps-1", "internal/04")
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    for number in (1, 2):
+        opened.extract(device="cpu", part=(number, 2))
+    assert opened.commit().adopted == {"pps-1": 2}
+    assert digests(study) == before
+    assert verify(study, isolated=False) == []
+    assert opened.extract(device="cpu").nothing_done
+
+
+@pytest.mark.parametrize("part", [None, (1, 1)])
+def test_a_copied_study_is_not_embedded_again(study: Path, tmp_path: Path, part: tuple[int, int] | None) -> None:
+    open_study(study).extract(device="cpu")
+    copied = open_study(Path(shutil.copytree(study, tmp_path / "copy", copy_function=shutil.copyfile)))
+    assert copied.extract(device="cpu", part=part, dry_run=True).todo == 0
+    assert copied.extract(device="cpu", part=part).nothing_done
+    assert copied.commit().findings == []
+    assert verify(copied.folder, isolated=False) == []
+
+
 def test_failures_of_parts_reach_the_catalog(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PlainWork, "happens", {"internal/01": "failure", "internal/02": "error"})
     opened = open_study(study)

@@ -67,3 +67,21 @@ def test_excel(tmp_path: Path) -> None:
     assert json.loads(found["v"][1]) == [3.0, 4.0]
     with pytest.raises(QueryError, match="more than a sheet"):
         write_frame(pl.DataFrame({"a": range(1_048_576)}), "xlsx", tmp_path / "c.xlsx")
+
+
+def test_bytes_are_digits(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"b": [b"\x00\xff", None], "s": [{"part": b"\x01"}, None]})
+    assert as_text(frame, "csv") == 'b,s\n00ff,"{""part"": ""01""}"\n,\n'
+    assert json.loads(as_text(frame.select("b"), "json")) == [{"b": "00ff"}, {"b": None}]
+    write_frame(frame, "xlsx", tmp_path / "a.xlsx")
+    assert pl.read_excel(tmp_path / "a.xlsx")["b"].to_list() == ["00ff"], "an empty row ends the sheet"
+
+
+def test_what_a_format_cannot_hold(tmp_path: Path) -> None:
+    beyond = pl.DataFrame({"d": pl.Series([2**31 - 1], dtype=pl.Int32).cast(pl.Date)})
+    for kind in ("table", "csv", "json", "xlsx"):
+        with pytest.raises(QueryError, match=rf"cannot be given as {kind} .*VARCHAR"):
+            write_frame(beyond, kind, tmp_path / "a")
+    with pytest.raises(QueryError, match="folder that does not exist"):
+        write_frame(FRAME, "csv", tmp_path / "typing" / "a.csv")
+    assert list(tmp_path.iterdir()) == []

@@ -67,7 +67,7 @@ def test_a_freeze_is_given_up_once(study: Path) -> None:
     ("change", "message"),
     [
         ({"name": "Ä"}, "not a usable name"),
-        ({"name": "taken"}, "already has a row for name taken"),
+        ({"name": "taken"}, "freeze taken: exists already. .*hccfeat freeze taken --release"),
         ({"cohort": "nowhere"}, "would hold no patients of cohort nowhere"),
         ({"feature_set": "ghost"}, "feature set ghost: does not exist"),
         ({"split": "ghost"}, r"no such split \(there are: frozen\)"),

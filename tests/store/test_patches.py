@@ -1,14 +1,15 @@
 """The reader of one shard's patches gives what the checked reader gives, and reads no more than asked for."""
 
+import errno
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from hccfeat.errors import StoreError
+from hccfeat.errors import StoreError, UnreachableShardError
 from hccfeat.store.patches import PatchFile
-from hccfeat.store.shards import CHUNK_ROWS, read_shard, write_shard
+from hccfeat.store.shards import CHUNK_ROWS, read_shard, unreadable, write_shard
 from tests.store.builder import shard
 
 ROWS = 2 * CHUNK_ROWS + 5
@@ -82,10 +83,16 @@ def test_damage_is_named(large: Path, tmp_path: Path) -> None:
     with h5py.File(large, "r") as file:
         place = file["features"].id.get_chunk_info(1).byte_offset
     flipped.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    with pytest.raises(StoreError, match=r"verify --repair"), PatchFile(flipped) as file:
+        file.vectors()
     with PatchFile(flipped) as file:
         file.vectors(np.array([0]))  # another chunk
     with pytest.raises(StoreError, match=r"flipped\.h5.*cannot be read"), PatchFile(flipped) as file:
         file.vectors(np.array([CHUNK_ROWS]))
+    for number in (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE):
+        assert isinstance(unreadable("a.h5", OSError(number, "refused")), UnreachableShardError)
+    in_words = OSError("Can't synchronously read data (file read failed: errno = 5, error message = 'I/O')")
+    assert "permissions or file system" in unreadable("a.h5", in_words).problem
     short = tmp_path / "short.h5"
     with h5py.File(short, "w") as file:
         file["coords"] = np.zeros((3, 2), dtype=np.int64)

@@ -1,8 +1,10 @@
+import errno
 import json
 import shutil
 from pathlib import Path
 
 import duckdb
+import h5py
 import pytest
 
 from hccfeat.errors import StudyBusyError
@@ -51,12 +53,17 @@ def test_a_damaged_shard_moves_to_quarantine_with_the_reason(study: Path) -> Non
     reason = json.loads(kept.with_suffix(".json").read_text())
     assert reason["path"] == FIRST
     assert reason["problem"].startswith("cannot be read")
-    assert verify(study, isolated=False) == []
+    warnings: list[Finding] = []
+    assert verify(study, warnings=warnings, isolated=False) == []
+    assert [(finding.entity, finding.problem) for finding in warnings] == [
+        ("quarantine", f"{FIRST} was set aside, and its image has no shard since")
+    ]
     # The next extraction finds the image missing, and makes it again.
     with Committer(study) as committer:
         assert "internal/P000_1" not in committer.done_images("pps-1")
         committer.adopt([write_shard(study, shard("internal/P000_1"))])
-    assert verify(study, isolated=False) == []
+    warnings.clear()
+    assert verify(study, warnings=warnings, isolated=False) == warnings == []
 
 
 def test_a_second_damage_does_not_replace_the_first_in_quarantine(study: Path) -> None:
@@ -177,6 +184,25 @@ def test_while_a_record_is_lost_the_catalog_that_still_shows_it_stays(study: Pat
     assert "backup" in result.left[1].remedy
     record.write_bytes(content)
     assert [finding.entity for finding in repaired(study).left] == [FIRST]
+
+
+def test_a_shard_that_cannot_be_opened_stays(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be intact: neither is it moved, nor does the catalog forget it; other damage is still set aside."""
+    opened = h5py.File
+
+    def refused(path: Path, *arguments: object, **more: object) -> h5py.File:
+        if path == study / FIRST:
+            raise OSError(errno.EACCES, "Unable to synchronously open file")
+        return opened(path, *arguments, **more)
+
+    (study / SECOND).write_bytes(b"damaged")
+    monkeypatch.setattr("hccfeat.store.shards.h5py.File", refused)
+    result = repaired(study)
+    assert [(finding.entity, "permissions or file system" in finding.problem) for finding in result.left] == [
+        (FIRST, True), (SECOND, False),
+    ]  # fmt: skip
+    assert quarantined(study) == ["quarantine/pps-1/internal/P000_2.1.h5"]
+    assert query(study, "SELECT count(*) FROM shard").item() == 10
 
 
 def test_shards_of_an_unregistered_feature_set_stay(study: Path) -> None:

@@ -158,6 +158,13 @@ def test_a_version_that_a_kept_report_uses_stays(study: Path) -> None:
     assert ("features", "pps-1") not in names(removable(study))
 
 
+def test_a_version_that_only_its_import_names_may_go(study: Path) -> None:
+    made = {**run_row("import-1", "pps-1", "2026-01-03T00:00:00", imported=10), "command": "import"}
+    with Committer(study) as committer:
+        committer.record("runs", "import", {"run": [made]})
+    assert ("features", "pps-1") in names(removable(study))
+
+
 @pytest.mark.parametrize("step", ["before the folder", "before the rest"])
 def test_an_interruption_loses_nothing(study: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     if step == "before the folder":

@@ -62,6 +62,7 @@ ALLOWED = {
     "quoted words": "SELECT 'COPY x TO y; DROP' AS text",
     "window": "SELECT patient_id, row_number() OVER (ORDER BY patient_id) FROM patient",
     "json": "SELECT recipe->>'$.name' AS name FROM feature_set",
+    "dates at the ends": "SELECT [DATE '0001-01-01', NULL] AS d, TIMESTAMP '9999-12-31 23:59:59' AS t",
     "similarity": "SELECT array_cosine_similarity(a.mean, b.mean) FROM image_pps a, image_pps b LIMIT 3",
 }
 
@@ -86,6 +87,11 @@ def test_the_sandbox_allows(read_study: Path, probe: str) -> None:
         ("COPY patient TO 'x'", "type COPY", "--out"),
         ("DELETE FROM patient", "type DELETE", "read-only"),
         ("SELECT * FROM read_text('/etc/passwd')", "outside the catalog", "Join other files"),
+        ("SELECT which_secret('a', 's3')", "outside the catalog", "Join other files"),
+        ("SELECT DATE 'infinity' AS d", "years 1 to 9999 in column 'd'", "CAST(... AS VARCHAR)"),
+        ("SELECT [{'a': TIMESTAMP '290000-01-01'}] AS d", "years 1 to 9999", "CAST(... AS VARCHAR)"),
+        ("SELECT MAP {1: DATE '-infinity'} AS d", "years 1 to 9999", "CAST(... AS VARCHAR)"),
+        ("SELECT [INTERVAL 1 MONTH] AS i", "column 'i' as an INTERVAL", "date_diff"),
         ("SELECT a.patient_id, b.patient_id FROM patient a, patient b", "", ""),
     ],
 )
@@ -98,6 +104,15 @@ def test_messages_say_what_to_do(read_study: Path, sql: str, problem: str, remed
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
     assert not caught.value.problem.endswith(".")
+
+
+def test_a_panic_of_polars_is_an_error_like_others(read_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(_: object) -> None:
+        raise pl.exceptions.PanicException("called `Result::unwrap()` on an `Err` value")
+
+    monkeypatch.setattr("hccfeat.store.session.pl.DataFrame", panics)
+    with pytest.raises(QueryError, match="gives values that no result can hold"):
+        run_sql(read_study, "SELECT 1")
 
 
 def test_runaway_query_is_stopped(read_study: Path) -> None:
@@ -153,8 +168,11 @@ def test_patch_tables(read_study: Path) -> None:
 
 def test_a_missing_shard_is_a_clear_error(study: Path) -> None:
     (study / "features" / "pps-1" / "internal" / "P001_1.h5").unlink()
-    with pytest.raises(QueryError, match="hccfeat verify"):
+    with pytest.raises(
+        QueryError, match=r"shard .*internal/P001_1\.h5: .*file is missing.*verify --repair"
+    ) as caught:
         run_sql(study, "SELECT * FROM patch_pps_1")
+    assert caught.value.remedy.startswith("Run `hccfeat verify --repair`")
 
 
 def test_a_study_without_catalog(tmp_path: Path) -> None:

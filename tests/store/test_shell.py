@@ -67,6 +67,7 @@ def test_export(shell: Shell, tmp_path: Path) -> None:
     said(shell, "SELECT patient_id, afp FROM clinical ORDER BY patient_id;")
     for name in ("a file.csv", "b.parquet", "c.xlsx"):
         assert said(shell, f".export {tmp_path / name}") == f"5 rows in {tmp_path / name}\n"
+    assert said(shell, f'.export "{tmp_path / "b b.json"}"') == f"5 rows in {tmp_path / 'b b.json'}\n"
     frames = [pl.read_csv(tmp_path / "a file.csv"), pl.read_parquet(tmp_path / "b.parquet")]
     frames.append(pl.read_excel(tmp_path / "c.xlsx", schema_overrides={"afp": pl.Float64}))
     assert all(frame.equals(shell.latest) for frame in frames)

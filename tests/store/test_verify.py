@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from hccfeat.errors import StoreError
@@ -40,7 +41,18 @@ def test_a_flipped_bit_names_exactly_the_shard(study: Path) -> None:
     content[where + 5] ^= 1
     path.write_bytes(content)
     assert only(study).entity == FIRST
-    assert "hccfeat extract" in only(study).remedy
+    assert "`hccfeat verify --repair` and then `hccfeat extract`" in only(study).remedy, "extract alone leaves it"
+
+
+def test_a_shard_with_nan_that_another_program_wrote(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (study / FIRST).unlink()
+    made = shard("internal/P000_1")
+    made.vectors[0, 0] = np.nan
+    with monkeypatch.context() as patched:
+        patched.setattr("hccfeat.store.shards.check_arrays", lambda *_: None)
+        write_shard(study, made)
+    assert only(study).problem == "vectors hold NaN or infinity"
+    assert "hccfeat verify --repair" in only(study).remedy
 
 
 def test_a_truncated_shard(study: Path) -> None:
