@@ -127,7 +127,7 @@ def test_partial_success_has_its_own_exit_status(
     clinical = table(tmp_path, "P1,10,1,20,1,50,1", "P2,-3,1,20,1,50,1")
     arguments = ["ingest", "--study", str(study.folder), "--cohort", "part", "--clinical", str(clinical)]
     assert main(arguments) == 3
-    assert "1 problems" in capsys.readouterr().err
+    assert "1 problem;" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("events", ["none", "all"])

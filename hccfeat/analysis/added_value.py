@@ -10,7 +10,7 @@ from hccfeat.analysis.judged_risks import JudgedRisks
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.cox import TIES, cox_multivariable, likelihood_ratio
 from hccfeat.stats.coxmodel import Test
-from hccfeat.stats.estimate import Estimate
+from hccfeat.stats.estimate import Estimate, count
 from hccfeat.stats.logistic import logistic
 from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
@@ -84,7 +84,7 @@ def pooled_added_value(
     event = judged.event[keep] if judged.timed else judged.y[keep]
     n, events = len(event), int(event.sum())
     what = f"likelihood ratio of {reference} and {model} against {reference} alone, indicators imputed"
-    few = f"only {events} events (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
+    few = f"only {count(events, 'event')} (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
     try:
         if reason := few if judged.timed else too_few(n, events):
             raise _no_test(reason)

@@ -12,6 +12,7 @@ from hccfeat.analysis.clinical_models import (
     Treatment,
     fit_regressions,
     judged_by,
+    not_fitted,
     treatment_of,
     treatments,
 )
@@ -75,7 +76,7 @@ def describe(
     fitted, problems = fit_regressions(
         patients, treatments(patients, settings), imputations=settings.imputations, **_facts(data, settings)
     )
-    result.notices += _not_fitted(patients, problems)
+    result.notices += not_fitted(f"No clinical model in cohort {patients.cohort}", problems)
     conditions = add_coefficients(result, data, patients, settings)
     if not fitted:
         return conditions
@@ -99,19 +100,13 @@ def _facts(data: EndpointData, settings: AnalysisConfig) -> dict[str, Any]:
     return {"horizon": data.horizon_months, "timed": data.timed, "seed": settings.seed, "ties": settings.ties}
 
 
-def _not_fitted(patients: Population, problems: dict[str, str]) -> list[Notice]:
-    return [
-        Notice("caution", f"No clinical model in cohort {patients.cohort}", f"{name}: {reason}")
-        for name, reason in problems.items()
-    ]
-
-
 def _counts(patients: Population, fitted: Sequence[FittedModel], settings: AnalysisConfig) -> Notice:
     """On how many patients each model rests, and what became of the others."""
     listed = "; ".join(f"{model.name}: {model.description.rpartition('; ')[2]}" for model in fitted)
     incomplete = np.isnan(patients.indicators).any(axis=1)
-    lacking = f"{int(incomplete.sum())} lack an indicator"
-    text = f"Of {len(patients)} patients of cohort {patients.cohort}, {lacking}. {listed}."
+    lacking = int(incomplete.sum())
+    read = f"lack{'s' * (lacking == 1)} one of the {len(patients.indicator_names)} indicators in the models"
+    text = f"Of {len(patients)} patients of cohort {patients.cohort}, {lacking} {read}. {listed}."
     if not incomplete.any():
         text += " There is nothing to impute."
     elif "multiple" in treatments(patients, settings):

@@ -1,6 +1,6 @@
 """Clinical models where indicators are missing: complete cases, and predictions averaged over imputations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hccfeat.analysis.data import Population
 from hccfeat.analysis.imputed import Imputed, impute
 from hccfeat.analysis.models import CLINICAL, FittedModel, usable_indicators
-from hccfeat.analysis.regressions import COX_CLINICAL, Regression, regressions
+from hccfeat.analysis.regressions import COX_CLINICAL, NOT_FITTED, Regression, regressions
 from hccfeat.analysis.results import Notice
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
@@ -135,8 +135,20 @@ def fit_imputed_beside(
         seed=settings.seed,
         ties=settings.ties,
     )
-    title = f"No imputed model in cohort {train.cohort}"
-    return models, [Notice("caution", title, f"{name}: {reason}") for name, reason in problems.items()]
+    return models, not_fitted(f"No imputed model in cohort {train.cohort}", problems)
+
+
+def not_fitted(title: str, problems: Mapping[str, str]) -> list[Notice]:
+    """One caution per model that :func:`fit_regressions` could not fit, of a kind where too few events are why."""
+    return [
+        Notice(
+            "caution",
+            title,
+            f"{name}: {reason}",
+            next((kind for kind, why in NOT_FITTED.items() if why in reason), None),
+        )
+        for name, reason in problems.items()
+    ]
 
 
 def fit_complete(regression: Regression, train: Population, horizon: float | None) -> FittedModel:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hccfeat.analysis.data import Population
+from hccfeat.analysis.judge_metrics import too_few
 from hccfeat.analysis.results import (
     CalibrationCurve,
     CohortSurvival,
@@ -164,7 +165,9 @@ def _incidence(patients: Population, cause: str, found: CumulativeIncidence, met
 def calibration_curve(
     model: str, patients: Population, probability: Floats, months: float | None
 ) -> CalibrationCurve | None:
-    """Observed over predicted risk by local lines with a pointwise band; None with too few different predictions.
+    """Observed over predicted risk by local lines with a pointwise band.
+
+    None with fewer than 5 patients of a class, as for the numbers of calibration, or too few different predictions.
 
     Parameters
     ----------
@@ -184,6 +187,8 @@ def calibration_curve(
         outcome = pseudo_values(patients.months, patients.recurred, months)
         events = int(((patients.recurred == 1) & (patients.months <= months)).sum())
         method = f"local linear smoother of Kaplan-Meier pseudo-values at {months:g} months"
+    if too_few(len(patients), events):
+        return None
     at = np.linspace(probability.min(initial=1.0), probability.max(initial=0.0), CURVE_POINTS)
     try:
         curves = local_linear(probability, outcome, at, SPAN)

@@ -26,8 +26,8 @@ class EndpointData:
 
     Parameters
     ----------
-    endpoint, label, exclusion_rule : str
-        Name (``1y``), readable name, and the rule that leaves patients without a label.
+    endpoint, label, exclusion_rule, outcome : str
+        Name (``1y``), readable name, the rule that leaves patients without a label, and the outcome it is of.
     horizon_months : float or None
         Horizon; events after it are not events of this endpoint. None: status at last follow-up.
     patients : DataFrame
@@ -56,6 +56,8 @@ class EndpointData:
         Site by patient id, where folds are by site and the clinical table names it.
     outside_split : int
         Patients of the development cohort who are not here, because the frozen split does not hold them.
+    unrecorded : dict
+        Indicators asked for that too few learners have for any model, and how many have each.
     groups : DataFrame or None
         ``patient_id`` and a column of level names (String) per variable within whose levels models are judged.
     """
@@ -75,6 +77,8 @@ class EndpointData:
     sites: dict[str, str] = field(default_factory=dict)
     groups: pl.DataFrame | None = None
     outside_split: int = 0
+    unrecorded: dict[str, int] = field(default_factory=dict)
+    outcome: str = ""
 
     def __post_init__(self) -> None:
         _check_patients(self.patients)
@@ -189,7 +193,7 @@ def population(data: EndpointData, cohort: str, role: Role, split: SplitRole) ->
     images = None if role == "all" else data.images
     if images is not None:
         kept = untreated.join(images.select("patient_id").unique(), on="patient_id", how="semi")
-        left_out["no image"] = untreated.height - kept.height
+        left_out["no embedded image"] = untreated.height - kept.height
         untreated = kept
     untreated = untreated.sort("patient_id")
     ids = untreated["patient_id"].to_list()
@@ -239,7 +243,8 @@ def _vectors(column: pl.Series) -> NDArray[np.float32]:
         return np.zeros((0, 0), dtype=np.float32)
     vectors = np.stack([np.asarray(vector, dtype=np.float32) for vector in column])
     if not np.isfinite(vectors).all():
-        raise AnalysisError("image vectors", "hold NaN or infinity", "Run `hccfeat verify`, then extract again.")
+        remedy = "Run `hccfeat verify --repair`, then `hccfeat extract`."
+        raise AnalysisError("image vectors", "hold NaN or infinity", remedy)
     return vectors
 
 

@@ -12,7 +12,7 @@ from hccfeat.analysis.results import ConditionKind, HazardRatio, Proportionality
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import constant
 from hccfeat.stats.cox import TIES, CoxEstimate, cox_univariable
-from hccfeat.stats.estimate import exponential
+from hccfeat.stats.estimate import count, exponential
 from hccfeat.stats.firth import FirthTerm, firth_cox
 from hccfeat.stats.logrank import logrank_table, permutation_logrank
 from hccfeat.stats.risksets import Ties
@@ -151,7 +151,7 @@ def group_test(time: Floats, event: Floats, group: NDArray, about: str, seed: in
         return GroupTest(None, None, "", (), "log-rank test withheld: fewer than two groups", None)
     events = int(event.sum())
     if events < FEW_EVENTS:
-        reason = f"only {events} events in all (fewer than {FEW_EVENTS})"
+        reason = f"only {count(events, 'event')} in all (fewer than {FEW_EVENTS})"
         condition = Condition("few_events", about, f"{reason}; curves without P")
         return GroupTest(None, None, "", (), f"log-rank test withheld: {reason}", condition)
     names = np.unique(group)
@@ -168,8 +168,8 @@ def group_test(time: Floats, event: Floats, group: NDArray, about: str, seed: in
         if not empty and expected[least] >= LEAST_EXPECTED:
             return GroupTest(table.test.chisq, table.test.p, "log-rank", expected, "", None)
         reason = reason if empty else f"the {names[least]} group expects {expected[least]:.1f} events"
-    p = permutation_logrank(time, event, group, permutations=PERMUTATIONS, seed=seed)
-    test = f"permutation log-rank, {PERMUTATIONS} permutations"
+    p, labellings = permutation_logrank(time, event, group, permutations=PERMUTATIONS, seed=seed)
+    test = f"permutation log-rank, {labellings}"
     condition = Condition("group_without_events" if empty else "few_expected", about, f"{reason}; {test}")
     return GroupTest(None, p, test, expected, f"{reason}: {test}", condition)
 

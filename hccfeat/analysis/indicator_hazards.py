@@ -18,6 +18,7 @@ from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.cox import CoxModel, cox_multivariable, cox_univariable, likelihood_ratio
+from hccfeat.stats.estimate import count
 from hccfeat.stats.survival import FEW_EVENTS
 
 HIGH = "PPS risk, high against low"
@@ -244,7 +245,7 @@ def _imputed(
     incomplete = int(np.isnan(patients.indicators).any(axis=1).sum())
     withheld = AdjustedImputed(term, None, len(patients), events, incomplete, left_out, unrecorded)
     if events < FEW_EVENTS:
-        return replace(withheld, reason=f"only {events} events (fewer than {FEW_EVENTS})")
+        return replace(withheld, reason=f"only {count(events, 'event')} (fewer than {FEW_EVENTS})")
     try:
         copies = impute(patients, varying, imputations=settings.imputations, seed=settings.seed).completed
         kept, repeated = independent_columns(copies[0], [names[k] for k in varying])

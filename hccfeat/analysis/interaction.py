@@ -8,7 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from hccfeat.analysis.conditions import Condition
 from hccfeat.analysis.hazards import FIRTH_GIVEN, FIRTH_TIES, per_sd
+from hccfeat.analysis.multivariable import EVENTS_PER_TERM
 from hccfeat.analysis.treatment import Patients
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.cox import TIES, CoxModel, CoxTerm, cox_multivariable, likelihood_ratio
@@ -161,3 +163,13 @@ def _why_not(smaller: CoxModel, larger: CoxModel) -> str:
         if name in larger.left_out:
             return f"{name}: {larger.left_out[name]}"
     return ""
+
+
+def crowded(models: Sequence[Interaction]) -> list[Condition]:
+    """One condition that counts the coefficients of those models that have few events for them."""
+    fits = [(one.larger.events, len(one.larger.terms)) for one in models]
+    listed = ", ".join(f"{events} for {terms}" for events, terms in fits if events < EVENTS_PER_TERM * terms)
+    if not listed:
+        return []
+    reason = f"events for coefficients {listed}; fewer than {EVENTS_PER_TERM} each, so estimates lean to extremes"
+    return [Condition("too_many_parameters", "interaction", reason)]

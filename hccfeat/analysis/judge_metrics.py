@@ -13,7 +13,7 @@ from hccfeat.stats.calibration import Calibration, brier_score, calibration, sur
 from hccfeat.stats.concordance import Weights, concordance
 from hccfeat.stats.decision import net_benefit, survival_net_benefit
 from hccfeat.stats.discrimination import auroc, average_precision
-from hccfeat.stats.estimate import Estimate
+from hccfeat.stats.estimate import Estimate, count
 from hccfeat.stats.intervals import normal_estimate
 from hccfeat.stats.survival import FEW_EVENTS
 from hccfeat.stats.threshold import threshold_metrics
@@ -217,8 +217,10 @@ def _calibrated(found: Calibration) -> dict[str, Estimate]:
 
 def too_few(n: int, events: int) -> str:
     """Why the rarer class has too few patients for a fit or a P; "" where it has enough."""
-    rarer, what = min((events, "events"), (n - events, "patients without the event"))
-    return f"only {rarer} {what} (fewer than {FEW_EVENTS})" if rarer < FEW_EVENTS else ""
+    rarer, what = min(
+        (events, count(events, "event")), (n - events, f"{count(n - events, 'patient')} without the event")
+    )
+    return f"only {what} (fewer than {FEW_EVENTS})" if rarer < FEW_EVENTS else ""
 
 
 def _none(name: str, n: int, events: int, reason: str) -> Estimate:

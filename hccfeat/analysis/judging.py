@@ -1,7 +1,7 @@
 """Scores of one model on one set of patients: metrics, curves, risk groups and the conditions found on the way."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from hccfeat.analysis.curves import (
     survival_curve,
 )
 from hccfeat.analysis.data import EndpointData, Population
-from hccfeat.analysis.hazards import group_test, guarded_hazard, hazard_row, per_sd
+from hccfeat.analysis.hazards import GroupTest, group_test, guarded_hazard, hazard_row, per_sd
 from hccfeat.analysis.judge_metrics import estimates
 from hccfeat.analysis.models import FittedModel
 from hccfeat.analysis.proportionality import proportionality
@@ -54,6 +54,8 @@ __all__ = [
 ]
 
 GROUPS = ("low risk", "high risk")
+OWN_PATIENTS = GroupTest(None, None, "", (), "no P, because the outcomes of these patients made the model", None)
+"""Instead of a test of risk groups, where the patients are those of the fit."""
 
 
 @dataclass
@@ -204,8 +206,10 @@ def _add_groups(
     until = data.horizon_months or min(float(followed.time[mask].max()) for mask in members.values())
     curves = [survival_curve(name, followed.take(mask), marks, until) for name, mask in members.items()]
     notes = [f"no patient in the {name} group" for name in GROUPS if name not in members]
-    about = f"risk groups of {model}"
-    test = group_test(followed.time, followed.event, np.where(high, GROUPS[1], GROUPS[0]), about, settings.seed)
+    test = OWN_PATIENTS
+    if followed.split != "apparent":
+        named = np.where(high, GROUPS[1], GROUPS[0])
+        test = group_test(followed.time, followed.event, named, f"risk groups of {model}", settings.seed)
     notes += [test.note] if test.note else []
     verdict.conditions += [test.condition] if test.condition is not None else []
     place = (model, patients.cohort, patients.split)
@@ -235,13 +239,16 @@ def _add_hazards(
     covariates: dict[str, NDArray[np.float64]],
     ties: Ties,
 ) -> None:
-    """A hazard ratio of each form of the risk, and whether it changes with time."""
-    apparent = ", apparent" if followed.split == "apparent" else ""
+    """A hazard ratio of each form of the risk, and whether it changes with time; no P for the patients of a fit."""
+    own = followed.split == "apparent"
+    apparent = ", apparent" if own else ""
     for kind, values in covariates.items():
         fit, condition = guarded_hazard(followed.time, followed.event, values, f"{kind} of {model}", ties)
+        fit = replace(fit, p=None) if own else fit
         verdict.hazard_ratios.append(hazard_row(data.endpoint, followed.cohort, f"{kind}{apparent}", model, fit))
         if condition is not None:
             verdict.conditions.append(condition)
+        if condition is not None or own:
             continue
         tests, changing = proportionality(followed, model, followed.time, followed.event, values, [kind], ties)
         verdict.proportionality += tests

@@ -9,7 +9,7 @@ import polars as pl
 
 from hccfeat.analysis.data import COLOURS, PATIENT_COLUMNS, EndpointData, Modality
 from hccfeat.analysis.subgroups import patient_groups
-from hccfeat.cohort.described import ingested_description
+from hccfeat.cohort.described import ingested_description, recorded_variables
 from hccfeat.cohort.dictionary import Dictionary, Endpoint, load_dictionary
 from hccfeat.cohort.endpoints import label, label_by_variable
 from hccfeat.cohort.frozen import split_name
@@ -93,7 +93,7 @@ def load_endpoint(
     patients = everybody.drop_nulls("role")
     read = dictionary.predictors(ingested_description(study, scope.cohort))
     wanted = [name for name in read if name not in definition.hidden]
-    indicators, names = _indicators(study, dictionary, wanted, patients)
+    indicators, names, unrecorded = _indicators(study, dictionary, wanted, patients)
     return EndpointData(
         endpoint=endpoint,
         label=definition.label,
@@ -108,7 +108,9 @@ def load_endpoint(
         timed=definition.timed,
         outside_split=everybody.height - patients.height if fold is None else 0,
         sites=recorded_sites(partial(query, study), scope.cohort) if config.analysis.folds_by == "site" else {},
-        groups=_groups(study, dictionary, config, definition, patients),
+        groups=_groups(study, scope.cohort, config, definition, patients),
+        unrecorded=unrecorded,
+        outcome=definition.outcome,
     )
 
 
@@ -204,16 +206,22 @@ def image_vectors(study: Path, feature_set: FeatureSet | None) -> tuple[pl.DataF
 
 def _indicators(
     study: Path, dictionary: Dictionary, wanted: Sequence[str], patients: pl.DataFrame
-) -> tuple[pl.DataFrame, list[str]]:
-    """Those variables that learners have well recorded, as numbers: flags 0 and 1, categories as ranks."""
+) -> tuple[pl.DataFrame, list[str], dict[str, int]]:
+    """Those variables that learners have well recorded, as numbers (flags 0 and 1, categories as ranks).
+
+    With their names, and how many learners have each of the others.
+    """
     table = clinical_rows(study, patients["patient_id"].to_list())
-    names = well_recorded(table.join(learners(patients), on="patient_id", how="semi"), wanted)
+    learning = table.join(learners(patients), on="patient_id", how="semi")
+    names = well_recorded(learning, wanted)
     columns = [item_column(table, name, dictionary).fill_nan(None) for name in names]
-    return table.select("patient_id").with_columns(columns), names
+    others = [name for name in wanted if name not in names]
+    counts = {name: learning[name].count() if name in learning.columns else 0 for name in others}
+    return table.select("patient_id").with_columns(columns), names, counts
 
 
 def _groups(
-    study: Path, dictionary: Dictionary, config: StudyConfig, endpoint: Endpoint, patients: pl.DataFrame
+    study: Path, cohort: str, config: StudyConfig, endpoint: Endpoint, patients: pl.DataFrame
 ) -> pl.DataFrame | None:
     """Groups that the study file asks for; what the endpoint predicts makes none."""
     items = [name for name in config.analysis.subgroups if name not in endpoint.hidden]
@@ -221,7 +229,7 @@ def _groups(
         return None
     ids = patients["patient_id"].to_list()
     table = patients.select("patient_id").join(clinical_rows(study, ids), on="patient_id", how="left")
-    return patient_groups(table, items, dictionary.variables, learners(patients)["patient_id"])
+    return patient_groups(table, items, recorded_variables(study, cohort), learners(patients)["patient_id"])
 
 
 def learners(patients: pl.DataFrame) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.cox import TIES, CoxEstimate
 from hccfeat.stats.coxmodel import CoxFit, SeparationError, cox_model
+from hccfeat.stats.estimate import count
 from hccfeat.stats.firth import firth_cox
 from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
@@ -87,9 +88,11 @@ def multivariable(
 def _enough(found: MultivariableCox, cases: Population, kind: str, terms: int) -> bool:
     """Whether the events allow so many coefficients; says so where they do not, or hardly."""
     about, events = f"{kind} Cox regression", int(cases.event.sum())
-    counted = f"{events} events among {len(cases)} complete cases for {terms} coefficients"
+    counted = f"{count(events, 'event')} among {len(cases)} complete cases for {terms} coefficients"
     if events < FEW_EVENTS:
-        reason = f"only {events} events among {len(cases)} complete cases (fewer than {FEW_EVENTS}); not fitted"
+        reason = (
+            f"only {count(events, 'event')} among {len(cases)} complete cases (fewer than {FEW_EVENTS}); not fitted"
+        )
         found.conditions.append(Condition("few_events", about, reason))
         return False
     if events <= terms:

@@ -3,12 +3,15 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from hccfeat.analysis.conditions import who
 from hccfeat.analysis.data import EndpointData, Population
 from hccfeat.analysis.models import usable_indicators
 from hccfeat.analysis.rating import followed_beyond
 from hccfeat.analysis.results import Notice
+from hccfeat.cohort.endpoints import SHORT_FOLLOW_UP
+from hccfeat.stats.estimate import count
 from hccfeat.stats.survival import FEW_EVENTS
 
 EVENTS_PER_PARAMETER = 10
@@ -26,8 +29,9 @@ def training_notices(train: Population) -> list[Notice]:
             Notice(
                 "caution",
                 "Few events per parameter",
-                f"The {len(train)} training patients of cohort {train.cohort} have {events} events, {rarer} in the "
-                f"rarer class, for {parameters} indicators; about {EVENTS_PER_PARAMETER} each are asked for.",
+                f"The {len(train)} training patients of cohort {train.cohort} have {count(events, 'event')}, "
+                f"{rarer} in the rarer class, for {count(parameters, 'indicator')}; about {EVENTS_PER_PARAMETER} "
+                "each are asked for.",
                 "too_many_parameters",
             )
         )
@@ -36,6 +40,16 @@ def training_notices(train: Population) -> list[Notice]:
         text = f"Constant or unknown among the training patients of cohort {train.cohort}: {', '.join(constant)}."
         found.append(Notice("caution", "Indicators left out of the models", text, "collinear"))
     return found + missing_notices(train)
+
+
+def unrecorded_notices(data: EndpointData) -> list[Notice]:
+    """A caution naming the indicators that were asked for but that too few patients have for any model."""
+    if not data.unrecorded:
+        return []
+    learners = data.patients.filter(data.patients["role"].is_in(["train", "all"])).height
+    listed = ", ".join(f"{name} ({known} of {learners})" for name, known in data.unrecorded.items())
+    text = f"No model reads these indicators, which too few of the patients who train models have: {listed}."
+    return [Notice("caution", "Indicators not recorded", text, "missingness")]
 
 
 def missing_notices(patients: Population) -> list[Notice]:
@@ -64,10 +78,11 @@ def judge_notices(patients: Population, horizon: float | None = None) -> list[No
     labelled = int(patients.labelled.sum())
     events = int(np.nansum(patients.y))
     if not labelled or events in (0, labelled):
-        text = f"The {judges} ({labelled} labelled, {events} events) are of one class; nothing can be told apart."
+        known = f"{labelled} labelled, {count(events, 'event')}"
+        text = f"The {judges} ({known}) are of one class; nothing can be told apart."
         found.append(Notice("caution", "One class", text, "one_class"))
     elif min(events, labelled - events) < FEW_EVENTS:
-        text = f"The {labelled} {judges} have {events} events; every number about them is uncertain."
+        text = f"The {labelled} {judges} have {count(events, 'event')}; every number about them is uncertain."
         found.append(Notice("caution", "Few events", text, "few_events"))
     return found + _beyond(patients, horizon) + missing_notices(patients)
 
@@ -83,6 +98,24 @@ def _beyond(patients: Population, horizon: float | None) -> list[Notice]:
         "so risks by then cannot be judged: no AUC, Brier score, calibration and net benefit at that time."
     )
     return [Notice("caution", "Horizon beyond the follow-up", text, "beyond_follow_up")]
+
+
+def follow_up_notices(data: EndpointData) -> list[Notice]:
+    """A caution by cohort that counts whom its minimum follow-up leaves out: it chooses by what came later."""
+    left_out = pl.col("excluded") == SHORT_FOLLOW_UP
+    counts = data.patients.group_by("cohort").agg(pl.len(), left_out.sum().alias("left_out")).sort("cohort")
+    return [
+        Notice(
+            "caution",
+            "Patients left out by their follow-up",
+            f"{dropped} of {total} patients of cohort {cohort} left every analysis because their last contact, "
+            "without the event, came before the cohort's minimum follow-up (a rule of the recurrence paper). None "
+            "of them had the event, so the others' event rates are too high. Without minimum_follow_up_months in "
+            "the cohort's description everybody counts until the last contact.",
+        )
+        for cohort, total, dropped in counts.iter_rows()
+        if dropped
+    ]
 
 
 def outside_notices(data: EndpointData, cohort: str) -> list[Notice]:

@@ -118,7 +118,7 @@ def corrected_rows(endpoint: str, patients: Population, figures: Iterable[Figure
 
 
 def _is_slope(key: tuple[str, str]) -> bool:
-    """A slope is 1 on the patients of the fit, whatever its uncertainty."""
+    """A slope is 1 or near it on the patients of the fit, whatever its uncertainty."""
     return key[1] == SLOPE
 
 

@@ -20,12 +20,15 @@ from hccfeat.analysis.models import FitRiskOfImages, FittedModel, check_classes,
 from hccfeat.analysis.multivariable import MULTIVARIABLE, multivariable
 from hccfeat.analysis.notices import (
     attrition_row,
+    follow_up_notices,
     judge_notices,
     outside_notices,
     training_notices,
+    unrecorded_notices,
 )
 from hccfeat.analysis.results import EndpointResult, Notice
 from hccfeat.analysis.subgroups import add_observed_expected
+from hccfeat.cohort.endpoints import NO_OUTCOME
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
 from hccfeat.errors import AnalysisError
 
@@ -35,6 +38,14 @@ NO_TIME = Notice(
     "info",
     "No survival analysis",
     "The endpoint is a finding without a time, so there are no C-index, risk groups and hazard ratios.",
+)
+
+NO_HORIZON = Notice(
+    "caution",
+    "The label ignores the length of follow-up",
+    "The endpoint has no horizon: its label is whether the event was ever seen, and whoever was lost early counts "
+    "as free of it. AUROC, average precision, figures at the threshold and those of the label compare patients who "
+    "were followed for different times. Read the C-index and the AUC at a time, which see the censoring.",
 )
 
 
@@ -81,6 +92,9 @@ def analyse(
     _check_judges(data)
     if not data.timed:
         result.notices.append(NO_TIME)
+    elif data.horizon_months is None:
+        result.notices.append(NO_HORIZON)
+    result.notices += unrecorded_notices(data) + follow_up_notices(data)
     problems: list[AnalysisError] = []
     try:
         _development(result, data, settings, prognostic or PrognosticRecipe(), fit_images, comparators)
@@ -91,7 +105,7 @@ def analyse(
             _described(result, data, cohort, settings, comparators)
         except AnalysisError as error:
             problems.append(error)
-    if not (result.metrics or result.hazard_ratios or result.survival):
+    if not (result.metrics or result.hazard_ratios or result.survival) and (problems or not result.attrition):
         raise (
             problems[0]
             if problems
@@ -222,6 +236,14 @@ def _described(
     """A clinical-only cohort: hazard ratios of all its patients, and its clinical models."""
     patients = population(data, cohort, "all", "apparent")
     result.attrition.append(attrition_row(data, patients))
+    excluded = data.patients.filter(data.patients["cohort"] == cohort)["excluded"]
+    if data.timed and (excluded == NO_OUTCOME).fill_null(False).all():
+        raise AnalysisError(
+            f"cohort {cohort}",
+            f"records no outcome of endpoint {data.endpoint}",
+            f"Give its clinical table the columns {data.outcome}_months and {data.outcome}_event, or name others "
+            f"under [outcomes.{data.outcome}] in its cohort description; then ingest it again.",
+        )
     if not np.nansum(patients.event if data.timed else patients.y):
         raise AnalysisError(
             f"cohort {cohort}", f"has no events of endpoint {data.endpoint}", "Choose another endpoint."
@@ -231,8 +253,9 @@ def _described(
             "info",
             f"Cohort {cohort} has no images in this analysis",
             f"Only its clinical table is analysed: {'hazard ratios, and ' if data.timed else ''}clinical models. "
-            "Their apparent figures, of the patients they were fitted on, are too good for new patients; beside "
-            "them stand figures corrected for optimism, and those of a cross-validation.",
+            "Their apparent figures, of the patients they were fitted on, are too good for new patients, and their "
+            "apparent risks have no P, because the outcomes of these patients made them; beside them stand figures "
+            "corrected for optimism, and those of a cross-validation.",
         )
     )
     # The patients train and judge: they get the guards of both, and what many lack is told of all of them once.

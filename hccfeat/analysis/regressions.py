@@ -9,21 +9,29 @@ from numpy.typing import NDArray
 
 from hccfeat.analysis.data import Population
 from hccfeat.analysis.models import CLINICAL
+from hccfeat.analysis.results import ConditionKind
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.calibration import regress_logit
 from hccfeat.stats.columns import independent_columns
 from hccfeat.stats.cox import TIES
 from hccfeat.stats.coxmodel import SeparationError, cox_model
 from hccfeat.stats.coxresiduals import baseline_hazard
+from hccfeat.stats.estimate import count
 from hccfeat.stats.firth import firth_cox, firth_logistic
 from hccfeat.stats.logistic import LARGEST_STANDARD_ERROR
 from hccfeat.stats.risksets import PartialLikelihood, RiskSets, Ties
+from hccfeat.stats.survival import FEW_EVENTS
 
 Floats = NDArray[np.float64]
 RiskOf = Callable[[Floats], Floats]
 """Complete covariates (k, p) to a risk each (k,)."""
 
 COX_CLINICAL = "cox_clinical"
+NOT_FITTED: dict[ConditionKind, str] = {
+    "few_events": "has too few events to be fitted",
+    "too_many_parameters": "has no more events than coefficients",
+}
+"""Why no model that predicts is fitted, as the problem of its error begins."""
 LARGEST = 500.0
 """Of a log hazard; beyond it a probability is 0 or 1 to the last digit."""
 
@@ -77,10 +85,13 @@ def fit_by_label(x: Floats, patients: Population, horizon: float | None) -> Fitt
     Raises
     ------
     AnalysisError
-        If one class is missing or no indicator varies.
+        If a class has fewer than 5 patients or no more than there are coefficients, or no indicator varies.
     """
     del horizon
     kept = independent(x)
+    events = int(patients.y.sum())
+    rarer = min(events, len(x) - events)
+    _check_events(rarer, len(kept), f"{count(rarer, 'patient')} in the rarer class")
     coefficients = _maximum_likelihood(x[:, kept], patients.y)
     firth = coefficients is None
     if coefficients is None:
@@ -102,9 +113,11 @@ def fit_by_time(x: Floats, patients: Population, horizon: float | None, ties: Ti
     Raises
     ------
     AnalysisError
-        If there is no event or no indicator varies.
+        If there are fewer than 5 events or no more than coefficients, or no indicator varies.
     """
     kept = independent(x)
+    events = int(patients.event.sum())
+    _check_events(events, len(kept), count(events, "event"))
     matrix = x[:, kept]
     centre, last = matrix.mean(axis=0), float(patients.time.max())
     try:
@@ -147,6 +160,14 @@ BY_LABEL = Regression(
 BY_TIME = Regression(
     COX_CLINICAL, "Cox regression (Efron ties)", "followed", lambda patients: patients.followed, fit_by_time
 )
+
+
+def _check_events(events: int, coefficients: int, counted: str) -> None:
+    """Refuse a fit that would reproduce the outcomes of its own patients."""
+    kind: ConditionKind = "few_events" if events < FEW_EVENTS else "too_many_parameters"
+    if events < FEW_EVENTS or events <= coefficients:
+        problem = f"{NOT_FITTED[kind]} ({counted}, {count(coefficients, 'coefficient')})"
+        raise AnalysisError("clinical model", problem, "Use a larger cohort or declare fewer indicators.")
 
 
 def _maximum_likelihood(x: Floats, y: Floats) -> Floats | None:

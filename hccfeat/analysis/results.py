@@ -252,5 +252,7 @@ class StudyReport:
     """Free text of the study file by key (ethics, funding, ...); an absent or empty one is not reported."""
     labels: dict[str, str] = field(default_factory=dict)
     """Clinical variable -> printed name."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Numeric clinical variable -> what one more of it is, as the analysed cohort records it."""
     patient_rows: bool = False
     """Write the patients' own risks too; left out unless the study file asks for them."""

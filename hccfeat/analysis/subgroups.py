@@ -17,7 +17,7 @@ from hccfeat.errors import ConfigError
 from hccfeat.stats.calibration import calibration, survival_calibration
 from hccfeat.stats.concordance import concordance
 from hccfeat.stats.discrimination import auroc
-from hccfeat.stats.estimate import Estimate
+from hccfeat.stats.estimate import Estimate, count
 from hccfeat.stats.intervals import normal_estimate
 from hccfeat.stats.survival import FEW_EVENTS
 
@@ -174,7 +174,7 @@ def _discrimination(judged: JudgedRisks, model: str, members: Mask) -> tuple[str
     keep = members & ~np.isnan(risk) & (judged.followed if judged.timed else judged.labelled)
     event = (judged.event if judged.timed else judged.y)[keep]
     n, events = len(event), int(event.sum())
-    few = f"only {events} events (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
+    few = f"only {count(events, 'event')} (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
     if reason := few if judged.timed else too_few(n, events):
         return metric, _none(name, n, events, reason), reason
     if len(np.unique(judged.fold)) > 1:

@@ -12,7 +12,7 @@ from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.everyone import risks_of_everyone
 from hccfeat.analysis.hazards import group_test
 from hccfeat.analysis.indicator_hazards import TwoGroups
-from hccfeat.analysis.interaction import TREATMENT, Interaction, interaction
+from hccfeat.analysis.interaction import TREATMENT, Interaction, crowded, interaction
 from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.overlap import Balance, Overlap, balance_of, propensity_overlap
 from hccfeat.analysis.results import ConditionKind, EndpointResult, Notice
@@ -168,8 +168,8 @@ def treatment_findings(
         benefits=benefits_of(patients, horizon),
         balance=balance_of(patients.treated, {f"{model} risk": patients.risk} | coded),
         overlap=overlap,
-        cautions=_cautions(events, overlap),
-        conditions=tuple(conditions),
+        cautions=_cautions(events, overlap, data.horizon_months),
+        conditions=(*crowded(interactions), *conditions),
     )
 
 
@@ -271,8 +271,10 @@ def _coded(data: EndpointData, ids: Sequence[str], codings: Sequence[TwoGroups])
     }
 
 
-def _cautions(events: tuple[int, int], overlap: Overlap) -> tuple[str, ...]:
+def _cautions(events: tuple[int, int], overlap: Overlap, horizon: float | None) -> tuple[str, ...]:
     found = [NOT_RANDOMISED, RISK_MODELLING, ONE_TEST, IMMORTAL_TIME]
+    if horizon is not None:
+        found.append(f"Follow-up is not cut at {horizon:g} months here: later events count too, unlike elsewhere.")
     if min(events) < FEW_EVENTS:
         found.append(
             f"{events[0]} untreated and {events[1]} treated patients had the event, too few to conclude anything "

@@ -19,6 +19,7 @@ from hccfeat.analysis.recurrence import analyse, analyse_folds
 from hccfeat.analysis.results import EndpointResult, Notice
 from hccfeat.analysis.subgroups import add_subgroups
 from hccfeat.analysis.treatment_report import add_treatment
+from hccfeat.cohort.described import recorded_variables
 from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.cohort.frozen import frozen_split
 from hccfeat.config import StudyConfig
@@ -41,8 +42,8 @@ class AnalyzeRequest:
     """What the command line asks of ``analyze``."""
 
     endpoints: tuple[str, ...]
-    features: tuple[str, ...] = ("pps",)
-    """Feature sets; the first feeds the models, and further ones are compared with it."""
+    features: tuple[str, ...] = ()
+    """Feature sets; the first feeds the models, and further ones are compared with it. None named: ``pps``."""
     cohort: str | None = None
     external: tuple[str, ...] = ()
     cross_validate: bool = False
@@ -50,6 +51,11 @@ class AnalyzeRequest:
     """Whether the comparators' settings are tuned inside the training patients."""
     comparators: tuple[str, ...] | None = None
     """See :func:`hccfeat.analysis.comparators.choice.choose_comparators`."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The feature sets named, or the one that is used where none is."""
+        return self.features or ("pps",)
 
 
 @dataclass
@@ -135,18 +141,19 @@ def _scope(study: Path, config: StudyConfig, request: AnalyzeRequest) -> Scope:
         if name not in known or name == cohort:
             problem = "is the analysed cohort" if name == cohort else "is not in the study"
             raise InputError(f"--external {name}", problem, f"Cohorts: {', '.join(sorted(known))}.")
-    found = [_feature_set(study, name) for name in request.features]
+    found = [_feature_set(study, name) for name in request.feature_names]
     images = query(study, "SELECT count(*) AS n FROM image WHERE cohort = ?", [cohort])["n"][0]
-    for name, feature_set in zip(request.features, found, strict=True):
-        if feature_set is None and (images or len(found) > 1):
+    for name, feature_set in zip(request.feature_names, found, strict=True):
+        if feature_set is None and (images or request.features):
             names = query(study, "SELECT DISTINCT base FROM feature_set ORDER BY base")["base"].to_list()
             raise InputError(
                 f"--features {name}",
                 f"has no embeddings (feature sets: {', '.join(names) or 'none'})"
-                + (f", but cohort {cohort} has images" if images else ""),
-                "Run extract first, or name a feature set that is there.",
+                + (f", but cohort {cohort} has images" if images else f", and cohort {cohort} has no images"),
+                "Run extract first, or name a feature set that is there."
+                + ("" if images else " Without --features the clinical table alone is analysed."),
             )
-    if len(set(request.features)) < len(found):
+    if len(set(request.feature_names)) < len(found):
         raise InputError("--features", "names a feature set twice", "Name each once.")
     if request.external and found[0] is None:
         raise InputError("--external", "needs a feature set", "Run `hccfeat extract` first.")
@@ -162,13 +169,14 @@ def _one_endpoint(
     study: Path, config: StudyConfig, request: AnalyzeRequest, scope: Scope, choice: Choice, endpoint: str
 ) -> list[EndpointResult]:
     recipe = scope.feature_set.recipe.prognostic if scope.feature_set else None
-    encoders = [_fold_encoders(study, config, name) for name in request.features] if request.cross_validate else []
+    asked = request.feature_names if request.cross_validate else ()
+    encoders = [_fold_encoders(study, config, name) for name in asked]
     main = with_bags(load_endpoint(study, config, endpoint, scope), study, scope.feature_set)
     result = analyse(main, config.analysis, recipe, comparators=choice.options)
     result.notices += choice.notices
     add_comparisons(result, main, config.analysis)
     add_subgroups(result, main, result.predictions)
-    codings = two_groups(load_dictionary(study).variables, main.indicator_names)
+    codings = two_groups(recorded_variables(study, scope.cohort), main.indicator_names)
     add_treatment(result, main, codings, config.analysis.seed, config.analysis.ties)
     if scope.others and scope.feature_set is not None:
         _compare(study, config, result, [(main, [scope.feature_set, *scope.others])])

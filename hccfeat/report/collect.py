@@ -8,6 +8,7 @@ import polars as pl
 
 from hccfeat.analysis.results import StudyReport
 from hccfeat.analysis.workflow import AnalyzeRun
+from hccfeat.cohort.described import ingested_description, recorded_variables
 from hccfeat.cohort.dictionary import Variable, load_dictionary
 from hccfeat.cohort.frozen import split_name
 from hccfeat.config import StudyConfig
@@ -37,6 +38,7 @@ def collect(study: Path, config: StudyConfig, run: AnalyzeRun) -> StudyReport:
     cohorts = [run.scope.cohort, *run.scope.external]
     has_images = run.scope.feature_set is not None and run.scope.cohort == config.development_cohort
     feature_set = run.scope.feature_set if has_images else None
+    variables = recorded_variables(study, run.scope.cohort)
     return StudyReport(
         study=config.name,
         title=config.title or config.name,
@@ -45,21 +47,29 @@ def collect(study: Path, config: StudyConfig, run: AnalyzeRun) -> StudyReport:
         created=run.created,
         settings=run.settings,
         versions=run.versions,
-        cohorts=[row for row in query(study, _COHORTS).to_dicts() if row["cohort"] in cohorts],
+        cohorts=[
+            {**row, "minimum_follow_up_months": ingested_description(study, row["cohort"]).minimum_follow_up_months}
+            for row in query(study, _COHORTS).to_dicts()
+            if row["cohort"] in cohorts
+        ],
         attrition=[
             row
             for row in query(study, "SELECT * FROM attrition ORDER BY cohort, step_number").to_dicts()
             if row["cohort"] in cohorts
         ],
-        baseline=_baseline(study, config, cohorts),
+        baseline=baseline_rows(study, config, cohorts, variables),
         feature_set=None if feature_set is None else _feature_set_facts(study, feature_set),
         endpoints=run.results,
         example_patches=[] if feature_set is None else patch_pictures(study, feature_set, cohorts),
         statement=config.statement.model_dump(),
-        labels={name: variable.label for name, variable in load_dictionary(study).variables.items()},
+        labels={name: variable.label for name, variable in variables.items()},
+        units={name: _step(variable) for name, variable in variables.items() if variable.type == "number"},
         patient_rows=config.report.patient_rows,
     )
 
+
+UNITLESS = ("", "ordinal")
+"""Units of the data dictionary that are none."""
 
 _COHORTS = """
 SELECT c.cohort, c.title, c.format, c.simulated, c.note,
@@ -108,9 +118,24 @@ def _feature_set_facts(study: Path, feature_set: FeatureSet) -> dict[str, Any]:
     }
 
 
-def _baseline(study: Path, config: StudyConfig, cohorts: list[str]) -> list[dict[str, Any]]:
-    """Counts by variable and level, one column per cohort and split."""
-    dictionary = load_dictionary(study)
+def baseline_rows(
+    study: Path, config: StudyConfig, cohorts: list[str], variables: dict[str, Variable]
+) -> list[dict[str, Any]]:
+    """Describe patients by variable and level, one column per cohort and split; ranks and groups are counted.
+
+    An indicator that models of the first cohort would read, and that nobody has, is shown as missing.
+
+    Parameters
+    ----------
+    study : Path
+        Study folder.
+    config : StudyConfig
+        Its study file.
+    cohorts : list of str
+        Columns, in this order; the development cohort has one for those who train and one for those held out.
+    variables : dict
+        From :func:`hccfeat.cohort.described.recorded_variables`.
+    """
     table = query(
         study,
         "SELECT c.*, p.cohort, p.treatment, s.role FROM clinical AS c JOIN patient AS p USING (patient_id) "
@@ -124,27 +149,52 @@ def _baseline(study: Path, config: StudyConfig, cohorts: list[str]) -> list[dict
         groups, key=lambda name: (cohorts.index(name.split(" ")[0]), not name.endswith("training"), name)
     )
     rows = [{"variable": "Patients", "level": "", **{name: str(groups[name].height) for name in order}}]
-    for name, variable in dictionary.variables.items():
-        if name in table.columns and table[name].null_count() < table.height:
+    recorded = [name for name in variables if name in table.columns and table[name].count()]
+    asked = load_dictionary(study).predictors(ingested_description(study, cohorts[0]))
+    lacking = set(asked) - set(recorded) if set(asked) & set(recorded) else set()
+    for name, variable in variables.items():
+        if name in recorded:
             rows.extend(_variable_rows(name, variable, {group: groups[group] for group in order}))
+        elif name in lacking:
+            nobody = {group: str(groups[group].height) for group in order}
+            rows.append({"variable": _label(variable), "level": "missing", **nobody})
     return rows
 
 
 def _variable_rows(name: str, variable: Variable, groups: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
-    label = f"{variable.label}, {variable.unit}" if variable.unit else variable.label
+    label = _label(variable)
     rows = []
-    if variable.type == "number":
+    if variable.type == "number" and variable.allowed is None:
         rows.append({"variable": label, "level": "median (quartiles)", **_cells(groups, name, _quartiles)})
-    elif variable.type in ("flag", "category", "text"):
+    else:
         values = pl.concat([frame[name] for frame in groups.values()]).drop_nulls()
         levels = variable.levels if variable.type == "category" else sorted(values.unique().to_list())
         for level in levels[:12]:
-            shown = ("yes" if level else "no") if variable.type == "flag" else str(level)
+            shown = _level(variable, level)
             rows.append({"variable": label, "level": shown, **_cells(groups, name, _share_of(level))})
     missing = _cells(groups, name, lambda column: str(column.null_count()))
     if any(cell != "0" for cell in missing.values()):
         rows.append({"variable": label, "level": "missing", **missing})
     return rows
+
+
+def _label(variable: Variable) -> str:
+    return variable.label if variable.unit in UNITLESS else f"{variable.label}, {variable.unit}"
+
+
+def _level(variable: Variable, level: Any) -> str:
+    """Name of a level; a rank is followed by the texts it stands for, but groups of a source have none."""
+    if variable.type == "flag":
+        return "yes" if level else "no"
+    if variable.type != "number":
+        return str(level)
+    texts = [] if variable.unit == "group" else [text for text, value in variable.coding.items() if value == level]
+    return f"{level:g} ({', '.join(texts)})" if texts else f"{level:g}"
+
+
+def _step(variable: Variable) -> str:
+    """What one more of a number is."""
+    return "step" if variable.unit in UNITLESS else variable.unit
 
 
 def _cells(groups: dict[str, pl.DataFrame], name: str, cell: Any) -> dict[str, str]:

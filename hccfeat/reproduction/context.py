@@ -11,6 +11,8 @@ from hccfeat.analysis.everyone import risks_of_everyone
 from hccfeat.analysis.load import Scope, load_endpoint
 from hccfeat.analysis.recurrence import analyse
 from hccfeat.analysis.results import EndpointResult
+from hccfeat.cohort.described import recorded_variables
+from hccfeat.cohort.descriptions import Variable
 from hccfeat.config import Recipe, StudyConfig
 from hccfeat.extraction.cells import Cells
 from hccfeat.extraction.identity import FeatureSet
@@ -59,6 +61,11 @@ class Context:
     def internal(self) -> str:
         """The development cohort."""
         return self.config.development_cohort
+
+    @cached_property
+    def variables(self) -> dict[str, Variable]:
+        """Clinical variables as the development cohort records them."""
+        return recorded_variables(self.study, self.internal)
 
     @cached_property
     def scope(self) -> Scope:

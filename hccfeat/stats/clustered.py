@@ -277,8 +277,6 @@ def _estimate(value: float, replicates: NDArray[np.float64], n: int, events: int
     lower, upper, note = percentile_interval(replicates)
     defined = replicates[np.isfinite(replicates)]
     error = float(defined.std(ddof=1)) if lower is not None and len(defined) > 1 else None
-    if lower is not None and float(np.ptp(defined)) == 0.0:
-        lower, upper, error, note = None, None, None, "no interval: every patient resample gives the same value"
     return Estimate(value, lower, upper, n, events, f"{what}; {note}", error)
 
 

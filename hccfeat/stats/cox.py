@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from hccfeat.errors import AnalysisError
 from hccfeat.stats.columns import constant, independent_columns
 from hccfeat.stats.coxmodel import CollinearityError, CoxFit, SeparationError, Test, cox_model
-from hccfeat.stats.estimate import checked_survival, finite, same_length
+from hccfeat.stats.estimate import checked_survival, count, finite, same_length
 from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
 
@@ -159,7 +159,9 @@ def cox_multivariable(
         reason = "a hazard ratio per unit is too large to write; choose larger units"
         return CoxModel((), None, n, events, ties, left_out, reason)
     few = events < EVENTS_PER_TERM * len(terms)
-    note = f"{events} events for {len(terms)} coefficients: fewer than {EVENTS_PER_TERM} each" if few else ""
+    note = (
+        f"{count(events, 'event')} for {len(terms)} coefficients: fewer than {EVENTS_PER_TERM} each" if few else ""
+    )
     likelihoods = fit.log_likelihood, fit.null_log_likelihood
     return CoxModel(terms, likelihoods[0], n, events, ties, left_out, "", likelihoods[1], note)
 
@@ -209,14 +211,16 @@ def _usable(
 
 
 def _too_few(events: int) -> str:
-    return f"only {events} events (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
+    return f"only {count(events, 'event')} (fewer than {FEW_EVENTS})" if events < FEW_EVENTS else ""
 
 
 def _without_events(values: NDArray[np.float64], event: NDArray[np.bool_]) -> str:
     """Name a level of a two-valued covariate without events, if there is one."""
     levels = np.unique(values)
     empty = [level for level in levels if not event[values == level].any()] if len(levels) == 2 else []
-    return f"no events among the {int((values == empty[0]).sum())} patients at {empty[0]:g}" if empty else ""
+    if not empty:
+        return ""
+    return f"no events among the {count(int((values == empty[0]).sum()), 'patient')} with the value {empty[0]:g}"
 
 
 def _fit(time: NDArray[np.float64], event: NDArray[np.bool_], x: NDArray[np.float64], ties: Ties) -> CoxFit | None:

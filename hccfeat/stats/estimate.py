@@ -11,6 +11,8 @@ from hccfeat.errors import AnalysisError
 CONFIDENCE = 0.95
 Z = float(norm.ppf(0.5 + CONFIDENCE / 2))
 """Normal quantile of a two-sided 95 % interval."""
+NO_ERROR = 1e-12
+"""A standard error or spread below this is rounding: it says nothing about the uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Estimate:
     events: int
     method: str
     standard_error: float | None = None
+
+
+def count(n: int, singular: str) -> str:
+    """Return ``1 event``, ``2 events``."""
+    return f"{n:,} {singular}{'' if n == 1 else 's'}"
 
 
 def binary_labels(labels: ArrayLike) -> NDArray[np.bool_]:

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from hccfeat.stats.estimate import Estimate, Z
-
-NO_ERROR = 1e-12
-"""A standard error below this is rounding: it says nothing about the uncertainty."""
+from hccfeat.stats.estimate import NO_ERROR, Estimate, Z
 
 
 def normal_estimate(

@@ -1,6 +1,8 @@
 """The log-rank test with its observed and expected events, and its permutation form for small groups."""
 
 from dataclasses import dataclass
+from itertools import chain, combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,8 @@ from hccfeat.stats.km import product_limit
 from hccfeat.stats.resampling import BLOCK
 
 Floats = NDArray[np.float64]
+MOST_LABELLINGS = 50_000
+"""Of two groups, up to which none is left out."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,22 @@ def logrank_table(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> LogRan
 
 def permutation_logrank(
     time: ArrayLike, event: ArrayLike, group: ArrayLike, *, permutations: int = 9999, seed: int = 0
-) -> float:
+) -> tuple[float, str]:
     """P of the log-rank test by permuting the groups: for groups that expect fewer than five events.
 
-    The statistic adds, over groups, the squared observed minus expected events divided by the group's size;
-    P counts the observed labelling as one of the permutations, so it is never zero. Valid where censoring
-    does not depend on the group.
+    The statistic adds, over groups, the squared observed minus expected events divided by the group's size. Two
+    groups with at most ``MOST_LABELLINGS`` labellings are tested over all of them, others over random ones; P
+    counts the observed labelling, so it is never zero. Valid where censoring does not depend on the group.
 
     Parameters
     ----------
     permutations, seed : int
         Number and seed of the random labellings.
+
+    Returns
+    -------
+    (float, str)
+        P, and over how many labellings.
 
     Raises
     ------
@@ -99,6 +108,12 @@ def permutation_logrank(
     member = (of == np.arange(len(names))[:, None]).astype(np.float64)
     size = member.sum(axis=1)
     found = ((member @ scores) ** 2 / size).sum()
+    small = int(size.min())
+    if len(names) == 2 and (labellings := comb(len(t), small)) <= MOST_LABELLINGS:
+        chosen = np.fromiter(chain.from_iterable(combinations(scores, small)), np.float64).reshape(-1, small)
+        one = chosen.sum(axis=1)
+        statistic = one**2 / small + (scores.sum() - one) ** 2 / (len(t) - small)
+        return float((statistic >= found * (1 - 1e-9)).mean()), f"all {labellings} labellings"
     generator = np.random.default_rng(seed)
     block = max(1, BLOCK // len(t))
     extreme = 0
@@ -107,7 +122,7 @@ def permutation_logrank(
         generator.permuted(shuffled, axis=1, out=shuffled)
         statistic = ((shuffled @ member.T) ** 2 / size).sum(axis=1)
         extreme += int((statistic >= found * (1 - 1e-9)).sum())
-    return (extreme + 1) / (permutations + 1)
+    return (extreme + 1) / (permutations + 1), f"{permutations} permutations"
 
 
 def _grouped(

@@ -69,8 +69,8 @@ def corrected_for_optimism(
     resamples, seed : int
         Number of resamples, and seed of their draws.
     no_interval : callable
-        Whether the apparent value of a figure says nothing of its spread, such as a calibration slope, which is 1
-        on the patients that the model was fitted on.
+        Whether the apparent value of a figure says nothing of its spread, such as a calibration slope, which is
+        1 or near it on the patients that the model was fitted on.
 
     Returns
     -------
@@ -127,9 +127,10 @@ def _corrected(
     method = f"{name}" + (f" ({lost} without a model or figure left out)" if lost else "")
     method += f"; apparent {apparent:.3f}, optimism {optimism:.3f}"
     if not interval:
-        method += "; no interval: on its own patients the figure does not vary"
+        method += "; no interval: on the patients of the fit the figure does not show its own uncertainty"
         return Corrected(float(apparent), optimism, value, None, None, used, method)
-    lower, upper, _ = percentile_interval(own[both])
-    shifted = [None if limit is None else limit - optimism for limit in (lower, upper)]
+    lower, upper, note = percentile_interval(own[both])
+    if lower is None or upper is None:
+        return Corrected(float(apparent), optimism, value, None, None, used, f"{method}; {note}")
     method += "; 95 % interval of the resamples' apparent figures, shifted by the optimism"
-    return Corrected(float(apparent), optimism, value, shifted[0], shifted[1], used, method)
+    return Corrected(float(apparent), optimism, value, lower - optimism, upper - optimism, used, method)

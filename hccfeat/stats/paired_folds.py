@@ -192,8 +192,6 @@ def mean_estimate(values: Sequence[float | None], replicates: Floats, n: int, ev
     if found.mean is None:
         return Estimate(None, None, None, n, events, f"{what} not estimated: {found.reason}")
     name = f"{what}, mean of {len(values)} folds"
-    if np.ptp(replicates) <= EQUAL:
-        return Estimate(found.mean, None, None, n, events, f"{name}; no interval: every resample gives this value")
     lower, upper, note = percentile_interval(replicates)
     note = note.replace("over patients", "over patients within fold and class")
     return Estimate(found.mean, lower, upper, n, events, f"{name}; {note}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hccfeat.stats.estimate import CONFIDENCE
+from hccfeat.stats.estimate import CONFIDENCE, NO_ERROR
 
 BLOCK = 2_000_000
 """Largest number of weights held at once."""
@@ -53,7 +53,8 @@ def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float | None, 
     """Return the 95 % percentile interval of the defined replicates and a note on the undefined ones.
 
     No interval is given when fewer than nine in ten resamples have a value: the interval would describe
-    only the lucky resamples.
+    only the lucky resamples. Nor where they do not differ: an F1 of 0 or a difference of equal risks is as
+    uncertain as any other, and resamples cannot show it.
     """
     defined = replicates[np.isfinite(replicates)]
     lost = len(replicates) - len(defined)
@@ -61,5 +62,7 @@ def percentile_interval(replicates: NDArray[np.float64]) -> tuple[float | None, 
         return None, None, f"no interval: undefined in {lost} of {len(replicates)} patient resamples"
     tail = 100 * (1 - CONFIDENCE) / 2
     lower, upper = np.percentile(defined, [tail, 100 - tail])
+    if not upper - lower > NO_ERROR:
+        return None, None, "no interval: every patient resample gives the same value"
     note = f"95 % percentile bootstrap over patients, {len(replicates)} resamples"
     return float(lower), float(upper), note + (f" ({lost} undefined left out)" if lost else "")

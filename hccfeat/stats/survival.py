@@ -7,7 +7,7 @@ from lifelines.statistics import multivariate_logrank_test
 from numpy.typing import ArrayLike, NDArray
 
 from hccfeat.stats.concordance import concordance
-from hccfeat.stats.estimate import Estimate, checked_survival, finite, same_length
+from hccfeat.stats.estimate import Estimate, checked_survival, count, finite, same_length
 from hccfeat.stats.km import product_limit
 from hccfeat.stats.resampling import WeightedStatistic, bootstrap, percentile_interval
 
@@ -92,7 +92,7 @@ def logrank(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> LogRank:
     if len(names) < 2:
         return LogRank(None, None, "fewer than two groups")
     if e.sum() < FEW_EVENTS:
-        return LogRank(None, None, f"only {int(e.sum())} events in all (fewer than {FEW_EVENTS})")
+        return LogRank(None, None, f"only {count(int(e.sum()), 'event')} in all (fewer than {FEW_EVENTS})")
     if empty := [str(name) for name in names if not e[labels == name].any()]:
         return LogRank(None, None, f"no events in group {', '.join(empty)}")
     result = multivariate_logrank_test(t, labels, e)

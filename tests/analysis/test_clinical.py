@@ -112,6 +112,16 @@ def test_risk_groups_of_folds_have_curves_and_no_p(result: EndpointResult) -> No
     assert low.events / low.n < high.events / high.n
 
 
+def test_risks_of_the_patients_of_the_fit_have_no_p(result: EndpointResult) -> None:
+    apparent = [group for group in result.groups if group.split == "apparent"]
+    assert {(group.logrank_p, group.logrank_chisq, group.test) for group in apparent} == {(None, None, "")}
+    assert all("no P, because" in group.note for group in apparent)
+    rows = [row for row in result.hazard_ratios if row.kind in ("risk group, apparent", "risk per SD, apparent")]
+    assert {row.term for row in rows} == set(MODELS)
+    assert all(row.p is None and row.hr is not None for row in rows)
+    assert not {test.model for test in result.proportionality} & set(MODELS)
+
+
 def test_curves_are_of_probabilities_that_had_not_seen_the_patient(result: EndpointResult) -> None:
     n = {row.model: row.n for row in result.metrics if (row.metric, row.split) == ("auroc", "cross_validation")}
     judged = [curve for curve in result.calibrations if curve.split == "cross_validation"]
@@ -135,7 +145,7 @@ def test_curves_are_of_probabilities_that_had_not_seen_the_patient(result: Endpo
         assert not shown.apparent
         assert all("out-of-fold" in figure.caption for figure in shown.figures)
     text = " ".join(methods_text(replace(clinical_report(), endpoints=[result])))
-    assert "hold each patient's out-of-fold probability" in text
+    assert "fitted without that patient (out-of-fold)" in text
 
 
 def test_brier_differences_of_folds_are_paired(result: EndpointResult) -> None:

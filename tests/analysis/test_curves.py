@@ -111,6 +111,15 @@ def test_calibration_curves_of_label_and_horizon() -> None:
     assert calibration_curve("m", patients, np.full(120, 0.3), 12.0) is None
 
 
+def test_no_calibration_curve_where_its_numbers_are_refused() -> None:
+    """Fewer than five of a class, of the label and at a time."""
+    event = np.zeros(120)
+    event[:4] = 1
+    rare = people(np.where(event, 6.0, 20.0), event)
+    for when in (None, 12.0):
+        assert calibration_curve("m", rare, RISK, when) is None
+
+
 def test_decision_curves_of_label_and_horizon() -> None:
     patients = people(TIME, EVENT, horizon=12.0)
     keep = patients.labelled

@@ -30,7 +30,7 @@ def test_treated_patients_and_patients_without_images_are_left_out_and_counted(s
     fewer = study(images=data.images.filter(pl.col("patient_id") != untreated[0]))
     found = population(fewer, "internal", "held_out", "held_out")
     assert found.ids == sorted(untreated[1:])
-    assert found.left_out == {"treated": rows["treated"].sum(), "no image": 1}
+    assert found.left_out == {"treated": rows["treated"].sum(), "no embedded image": 1}
 
 
 def test_taking_patients_takes_their_images(study: Study) -> None:

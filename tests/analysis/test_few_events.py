@@ -82,6 +82,8 @@ def test_a_described_cohort_with_few_events_has_no_p(timed: bool) -> None:
     about = [notice for notice in result.notices if notice.kind == "few_events"]
     assert any("have 4 events" in notice.text for notice in about)
     assert any("logistic regression" in notice.text for notice in about)
+    assert result.metrics == []
+    assert {n.kind for n in result.notices if n.title.startswith("No clinical model")} == {"few_events"}
     report = replace(clinical_report(), endpoints=[result])
     page = render(report, twin_files(report))
     assert re.search(r">P (= |&lt; )?0\.\d|, P (= |&lt; )?0\.\d", page) is None

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -6,7 +7,7 @@ import pytest
 from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.flow import cohort_flow, follow_up_rule, imaged_patients, labelled_counts
 from hccfeat.analysis.load import Scope, load_endpoint
-from hccfeat.analysis.notices import outside_notices
+from hccfeat.analysis.notices import follow_up_notices, outside_notices
 from hccfeat.config import load_study_config
 from hccfeat.extraction import feature_sets
 from hccfeat.store.catalog import query
@@ -62,6 +63,15 @@ def test_patients_without_outcome_or_image_do_not_stay(final: EndpointData) -> N
     kept = imaged_patients(changed, "internal")["patient_id"]
     assert len(kept) == 22
     assert not {first, second} & set(kept)
+
+
+def test_patients_left_out_by_their_follow_up_are_counted(final: EndpointData) -> None:
+    short = pl.lit("alive and recurrence-free at last contact before the cohort's minimum follow-up")
+    some = pl.col("patient_id").is_in(final.patients.filter(pl.col("cohort") == "internal")["patient_id"].head(3))
+    excluded = pl.when(some).then(short).otherwise(pl.lit(None)).alias("excluded")
+    (notice,) = follow_up_notices(replace(final, patients=final.patients.with_columns(excluded)))
+    assert notice.text.startswith("3 of 24 patients of cohort internal left every analysis")
+    assert follow_up_notices(replace(final, patients=final.patients.with_columns(excluded=None))) == []
 
 
 def test_patients_outside_the_split_are_counted(extracted_study: Path, final: EndpointData) -> None:

@@ -8,6 +8,7 @@ from hccfeat.stats.coxresiduals import predicted_risk
 from hccfeat.stats.firth import firth_cox, firth_logistic
 from hccfeat.stats.logistic import logistic
 from tests.analysis.described_study import described, everybody
+from tests.analysis.people import people
 
 
 def test_by_label_is_unpenalised_logistic_regression() -> None:
@@ -75,3 +76,19 @@ def test_one_class_is_an_error() -> None:
     for one in (BY_LABEL, BY_TIME):
         with pytest.raises(AnalysisError):
             one.fit(free.indicators, free, None)
+
+
+@pytest.mark.parametrize(
+    ("events", "words"), [(4, "too few events"), (5, "no more events than coefficients"), (6, "")]
+)
+def test_no_model_predicts_from_few_events(events: int, words: str) -> None:
+    """Six patients, one event and six indicators would otherwise have an apparent AUROC of 1."""
+    generator = np.random.default_rng(0)
+    event = np.repeat([1.0, 0.0], [events, 40 - events])
+    patients = people(generator.exponential(20, 40) + 1, event, generator.normal(size=(40, 5)))
+    for one in (BY_LABEL, BY_TIME):
+        if not words:
+            assert one.fit(patients.indicators, patients, None).rank(patients.indicators).shape == (40,)
+            continue
+        with pytest.raises(AnalysisError, match=words):
+            one.fit(patients.indicators, patients, None)

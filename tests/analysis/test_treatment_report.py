@@ -116,6 +116,7 @@ def test_the_cautions_that_path_asks_for_come_with_every_finding(found: Treatmen
     text = " ".join(found.cautions)
     for said in ("not randomised", "not effect modelling", "product of treatment and risk", "start of treatment"):
         assert said in text
+    assert "not cut at 12 months" in text
     assert "too few" not in text
 
 
@@ -132,7 +133,7 @@ def test_few_events_and_arms_apart_are_cautioned_about(data: EndpointData) -> No
     assert alone.replaced.startswith("sorafenib: no events among the")
     assert alone.p > 0.05
     assert "Firth's estimate" in found.conditions[-1].reason
-    assert {one.kind for one in found.conditions} == {"group_without_events"}
+    assert {one.kind for one in found.conditions} == {"group_without_events", "too_many_parameters"}
     assert all(one.difference.lower is None and one.difference.reason for one in found.benefits)
 
 

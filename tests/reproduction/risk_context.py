@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.results import EndpointResult
+from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.config import AnalysisConfig, StudyConfig
 from hccfeat.errors import AnalysisError
 from hccfeat.report.tables import table
@@ -24,6 +25,7 @@ class RiskContext:
         self.study = Path("no-such-study")
         self.config = StudyConfig(name="made-up", analysis=AnalysisConfig(bootstraps=100))
         self.internal, self.external, self.lacking = "internal", other, lacking
+        self.variables = load_dictionary().variables
         self.inputs = endpoints(**sizes)
         self.results: dict[str, EndpointResult] = {}
 

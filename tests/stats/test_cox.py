@@ -57,7 +57,7 @@ def test_the_unit_of_the_covariate_only_rescales() -> None:
     [
         ([1, 1, 1, 1] + [0] * 16, np.arange(20), "only 4 events"),
         ([1] * 20, np.ones(20), "constant"),
-        ([1] * 10 + [0] * 10, np.repeat([0, 1], 10), "no events among the 10 patients at 1"),
+        ([1] * 10 + [0] * 10, np.repeat([0, 1], 10), "no events among the 10 patients with the value 1"),
         ([1] * 20, -np.arange(20), "infinity"),
     ],
 )
@@ -131,7 +131,7 @@ def test_covariates_that_cannot_take_part_are_named() -> None:
     assert [term.term for term in found.terms] == ["a", "b"]
     assert found.left_out == {
         "one": "constant",
-        "flag": "no events among the 4 patients at 1",
+        "flag": "no events among the 4 patients with the value 1",
         "again": "a linear combination of the covariates before it",
     }
     same = cox_multivariable(time, event, x[:, :2], ["a", "b"])

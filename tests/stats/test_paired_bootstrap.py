@@ -91,13 +91,13 @@ def test_without_censoring_both_brier_scores_are_the_same(people: Patients) -> N
     )
 
 
-def test_equal_risks_do_not_differ_and_their_interval_is_a_point(people: Patients) -> None:
+def test_equal_risks_do_not_differ_and_have_no_interval(people: Patients) -> None:
     for found in (
         paired_auroc(people.y, people.good, people.good, **DRAW),
         paired_harrell(people.time, people.event, people.good, people.good, **DRAW),
         paired_brier_at(people.time, people.event, people.good, people.good, 12.0, **DRAW),
     ):
-        assert (found.value, found.lower, found.upper) == (0.0, 0.0, 0.0)
+        assert (found.value, found.lower, found.upper) == (0.0, None, None)
 
 
 def test_pairing_narrows_the_interval_of_alike_risks(people: Patients) -> None:

@@ -123,7 +123,7 @@ def test_a_paired_difference_is_on_the_same_resamples() -> None:
     assert "within fold and class, 500 resamples" in found.estimate.method
     same = paired_difference(made[0].values(), made[0].values(), (replicates[0],) * 2, 90, 60, "x")
     assert (same.estimate.value, same.estimate.lower, same.p) == (0, None, None)
-    assert "every resample gives this value" in same.estimate.method
+    assert "every patient resample gives the same value" in same.estimate.method
 
 
 def test_a_fold_without_a_class_leaves_an_estimate_without_a_number() -> None:

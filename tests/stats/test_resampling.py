@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from hccfeat.stats import resampling
+from hccfeat.stats.discrimination import average_precision
+from hccfeat.stats.paired_bootstrap import paired_auroc
 from hccfeat.stats.resampling import bootstrap, bootstrap_weights, percentile_interval
+from hccfeat.stats.threshold import threshold_metrics
 
 
 def test_draws_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +32,20 @@ def test_a_few_undefined_resamples_are_named_and_many_forbid_an_interval() -> No
     assert "5 undefined left out" in percentile_interval(replicates)[2]
     replicates[:20] = np.nan
     assert percentile_interval(replicates) == (None, None, "no interval: undefined in 20 of 100 patient resamples")
+
+
+def test_resamples_that_do_not_differ_give_no_interval() -> None:
+    """An F1 of 0 or an average precision of 1 is not known exactly; a difference of equal risks neither."""
+    for replicates in (np.zeros(100), np.full(100, 1 / 3) + np.tile([0, 1e-16], 50)):
+        assert percentile_interval(replicates) == (
+            None,
+            None,
+            "no interval: every patient resample gives the same value",
+        )
+    y, risk = np.repeat([1, 0], 20), np.repeat([0.4, 0.2], 20)
+    f1 = threshold_metrics(y, risk, 0.5, resamples=50, seed=0)["f1"]
+    perfect = average_precision(y, risk, resamples=50, seed=0)
+    equal = paired_auroc(y, risk, risk, resamples=50, seed=0)
+    for found, value in ((f1, 0.0), (perfect, 1.0), (equal, 0.0)):
+        assert (found.value, found.lower, found.upper) == (value, None, None)
+        assert "no interval" in found.method

@@ -23,6 +23,7 @@ from hccfeat.analysis.results import ConditionKind, Notice
 from hccfeat.errors import AnalysisError
 from hccfeat.progress import Advance, progress_bar
 from hccfeat.stats.cox import TIES
+from hccfeat.stats.estimate import count
 from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS
 
@@ -86,7 +87,7 @@ def fit_comparators(
         train = Training(everyone.take(keep), data.horizon_months, seed, data.bags, ties)
         if reason := _reason_against(comparator, train):
             missed.setdefault(reason, []).append(comparator.title)
-            kind = "few_events" if "events" in reason else kind
+            kind = "few_events" if "fewer than" in reason else kind
         else:
             parts.append((comparator, train))
     models = []
@@ -109,7 +110,9 @@ def _reason_against(comparator: Comparator, train: Training) -> str:
         return "no training patient has a follow-up time"
     events = int(train.events.sum())
     if events < FEW_EVENTS:
-        return f"only {events} events among {len(train.patients)} training patients (fewer than {FEW_EVENTS})"
+        return (
+            f"only {count(events, 'event')} among {len(train.patients)} training patients (fewer than {FEW_EVENTS})"
+        )
     return ""
 
 

@@ -14,7 +14,6 @@ from hccfeat.analysis.flow import (
     imaged_patients,
     labelled_counts,
 )
-from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.report.diagram import Box, diagram
 from hccfeat.report.formatting import MISSING, count
 from hccfeat.report.tables import Column
@@ -199,7 +198,7 @@ def table_1(context: Context) -> list[Block]:
         "patients beside"
     )
     rows = compare_coded(first, second, codings)
-    variables = load_dictionary(context.study).variables
+    variables = context.variables
     numbers = {
         name: f"{variable.label}, {variable.unit}" if variable.unit else variable.label
         for name, variable in variables.items()

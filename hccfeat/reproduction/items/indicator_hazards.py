@@ -52,7 +52,7 @@ POOLED = (
 
 def _indicators(context: Context) -> tuple[TwoGroups, ...]:
     dictionary = load_dictionary(context.study)
-    return two_groups(dictionary.variables, dictionary.indicators)
+    return two_groups(context.variables, dictionary.indicators)
 
 
 def forest(context: Context) -> list[Block]:

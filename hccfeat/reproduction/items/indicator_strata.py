@@ -6,7 +6,6 @@ from markupsafe import Markup
 
 from hccfeat.analysis.indicator_hazards import Stratum, strata, two_groups
 from hccfeat.analysis.results import GroupComparison
-from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.report.figures import survival_figure
 from hccfeat.report.formatting import fixed, p_value, significant
 from hccfeat.reproduction.blocks import Block, Figure, Note, Table
@@ -28,7 +27,7 @@ STRATA = ("vascular_invasion", "tumour_size")
 def strata_curves(context: Context) -> list[Block]:
     """Compare the risk groups inside vascular-invasion and tumour-size strata (Fig 6B)."""
     found, notes = everywhere(context, INDICATOR_HORIZONS)
-    variables = load_dictionary(context.study).variables
+    variables = context.variables
     rows, data = [], []
     figures: list[Block] = []
     for judged in found:
