@@ -25,7 +25,6 @@ from hccfeat.analysis.notices import (
     training_notices,
 )
 from hccfeat.analysis.results import EndpointResult, Notice
-from hccfeat.analysis.subgroups import add_observed_expected
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
 from hccfeat.errors import AnalysisError
 
@@ -165,7 +164,6 @@ def _judge_all(
     if not len(patients):
         return
     _add_verdicts(result, data, [(model, cuts[model.name]) for model in models], patients, settings)
-    add_observed_expected(result, data, models, patients)
     keep_judges(result, [(patients, models)])
 
 
