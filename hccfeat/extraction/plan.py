@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hccfeat.extraction.tasks import Source
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import Catalog, query
 from hccfeat.store.presence import images_in_place
 
 
@@ -18,10 +18,10 @@ class Plan:
     done: int
 
 
-def sources(study: Path, cohorts: list[str] | None = None) -> list[Source]:
+def sources(catalog: Catalog, cohorts: list[str] | None = None) -> list[Source]:
     """Every readable slide or image of the study (or of some cohorts), sorted by id."""
     rows = query(
-        study,
+        catalog,
         "SELECT cohort, image_id, patient_id, path, CASE WHEN mpp_source = 'override' THEN mpp END, bytes, "
         "mtime_ns, quick_sha256 FROM image "
         "WHERE status = 'ok' AND coalesce(modality, 'slide') = 'slide' ORDER BY image_id",
@@ -29,14 +29,14 @@ def sources(study: Path, cohorts: list[str] | None = None) -> list[Source]:
     return [Source(*row) for cohort, *row in rows.iter_rows() if cohorts is None or cohort in cohorts]
 
 
-def plan(study: Path, feature_set: str, wanted: Mapping[str, int]) -> Plan:
+def plan(study: Path, feature_set: str, wanted: Mapping[str, int], catalog: Catalog | None = None) -> Plan:
     """Compare the images or exams wanted (id -> size in bytes) with the committed shards of a feature set.
 
-    An image is done when its shard is committed and the file on disk still has the committed size and
-    modification time; anything else is extracted again.
+    What is committed says ``catalog``, by default the published one. An image is done when its shard is committed
+    and the file on disk still has the committed size and modification time; anything else is extracted again.
     """
     committed = query(
-        study, "SELECT image_id, path, bytes, mtime_ns FROM shard WHERE feature_set = ?", [feature_set]
+        catalog or study, "SELECT image_id, path, bytes, mtime_ns FROM shard WHERE feature_set = ?", [feature_set]
     )
     done, _ = images_in_place(study, feature_set, committed.iter_rows(), wanted)
     todo = sorted(wanted.keys() - done, key=lambda image_id: (-wanted[image_id], image_id))
