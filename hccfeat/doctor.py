@@ -5,8 +5,10 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +47,8 @@ def examine() -> list[Check]:
         _device,
         _bf16,
         _memory,
-        _disk,
+        partial(_disk, "here", Path.cwd()),
+        partial(_disk, "for temporary files", Path(tempfile.gettempdir())),
         _browser,
     ]
     return [*(_library(name) for name in LIBRARIES), *(check() for check in checks)]
@@ -102,10 +105,10 @@ def _memory() -> Check:
     return Check("memory", state, f"{gigabytes:.0f} GB")
 
 
-def _disk() -> Check:
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
+def _disk(where: str, folder: Path) -> Check:
+    free = shutil.disk_usage(folder).free / 1e9
     state: Literal["fine", "note"] = "fine" if free >= MIN_FREE_GB else "note"
-    return Check("free disk here", state, f"{free:.0f} GB")
+    return Check(f"free disk {where}", state, f"{free:.0f} GB at {folder}")
 
 
 def _browser() -> Check:

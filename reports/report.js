@@ -185,9 +185,10 @@
   function parse(svg) {
     if (!svg.dataset.plot) return null;
     const plot = JSON.parse(svg.dataset.plot);
-    let count = 0;
+    let count = 0, last = "";
     plot.p.forEach((panel) => panel.s.forEach((one) => {
-      Object.assign(one, { i: count++, x: numbers(one.x), y: numbers(one.y), lo: numbers(one.lo), hi: numbers(one.hi), e: (one.e || []).map((more) => [more[0], numbers(more[1]), more[2]]) });
+      last = one.x ?? last;  // a series without x has that of the one before
+      Object.assign(one, { i: count++, x: numbers(last), y: numbers(one.y), lo: numbers(one.lo), hi: numbers(one.hi), e: (one.e || []).map((more) => [more[0], numbers(more[1]), more[2]]) });
     }));
     plot.series = plot.p.flatMap((panel) => panel.s);
     const xs = plot.series.flatMap((one) => one.x).filter(Number.isFinite);
@@ -333,17 +334,24 @@
     figure.card.querySelector(".stage").after(many ? make("details", { class: "pick" }, make("summary", {}, "Show or hide"), row) : row);
   }
 
-  // A figure is saved as it is seen, in the colours of the light theme, on white.
-  function standalone(svg) {
+  // A figure is saved as it is seen, in the colours of the light theme, on white. Its parts get their looks back, which
+  // the page describes once for all figures.
+  const looks = new Map(all("#looks").flatMap((rules) => [...rules.textContent.matchAll(/\.(k\d+) \{ (.*) \}/g)].map((rule) => rule.slice(1))));
+  function alone(svg) {
     const copy = svg.cloneNode(true);
-    const box = svg.viewBox.baseVal;
-    copy.setAttribute("width", box.width + "pt");
-    copy.setAttribute("height", box.height + "pt");
     ["style", "data-plot", "class"].forEach((name) => copy.removeAttribute(name));
     all(".off, .cross", copy).forEach((part) => part.remove());
-    const text = new XMLSerializer().serializeToString(copy);
-    const plain = text.replace(/var\(--[a-z0-9]+, (#[0-9a-f]{6})\)/g, "$1");
-    return plain.replace(/>/, '><rect width="100%" height="100%" fill="#ffffff"/>');
+    all("[class]", copy).forEach((part) => {
+      const style = looks.get([...part.classList].find((name) => looks.has(name))) || "";
+      part.setAttribute("style", style.replace(/var\(--[a-z0-9]+, (#[0-9a-f]{6})\)/g, "$1"));
+      part.removeAttribute("class");
+    });
+    return copy;
+  }
+  function standalone(svg) {
+    const copy = alone(svg);
+    ["width", "height"].forEach((name) => copy.setAttribute(name, svg.viewBox.baseVal[name] + "pt"));
+    return new XMLSerializer().serializeToString(copy).replace(/>/, '><rect width="100%" height="100%" fill="#ffffff"/>');
   }
   function picture(svg) {
     return new Promise((resolve) => {
@@ -366,22 +374,19 @@
     ].map((cell) => (Number.isNaN(cell) ? "" : cell))))));
     return csv(lines);
   }
-  function printAlone(card) {
-    document.body.classList.add("one");
-    card.classList.add("alone");
-    window.addEventListener("afterprint", () => {
-      document.body.classList.remove("one");
-      card.classList.remove("alone");
-    }, { once: true });
-    window.print();
-  }
-  function addSaving({ card, svg, plot }) {
+  const texts = {
+    svg: (figure) => standalone(figure.svg),
+    pdf: (figure) => figurePdf(alone(figure.svg)),
+    csv: (figure) => figureCsv(figure.plot),
+  };
+  function addSaving(figure) {
+    const { card, svg, plot } = figure;
     const actions = [
-      ["SVG", () => saveText(card.id + ".svg", "image/svg+xml", standalone(svg))],
+      ["SVG", () => saveText(card.id + ".svg", "image/svg+xml", texts.svg(figure))],
       ["PNG", () => picture(svg).then((blob) => save(card.id + ".png", blob))],
-      ["PDF", () => printAlone(card), "Print this figure or save it as PDF"],
+      ["PDF", () => saveText(card.id + ".pdf", "application/pdf", texts.pdf(figure))],
     ];
-    if (plot && plot.series.length) actions.push(["CSV", () => saveText(card.id + ".csv", "text/csv", figureCsv(plot)), "Save the numbers of this figure as CSV"]);
+    if (plot && plot.series.length) actions.push(["CSV", () => saveText(card.id + ".csv", "text/csv", texts.csv(figure)), "Save the numbers of this figure as CSV"]);
     card.append(make("div", { class: "save" }, ...actions.map(([name, action, label]) => button(name, action, { "aria-label": label || "Save this figure as " + name }))));
   }
 
@@ -441,7 +446,7 @@
       const files = [];
       for (const { check, figure } of picks) {
         if (!check.checked || (kind === "csv" && !(figure.plot && figure.plot.series.length))) continue;
-        const made = kind === "png" ? await picture(figure.svg) : new Blob([kind === "svg" ? standalone(figure.svg) : figureCsv(figure.plot)]);
+        const made = kind === "png" ? await picture(figure.svg) : new Blob([texts[kind](figure)]);
         files.push([figure.card.id + "." + kind, new Uint8Array(await made.arrayBuffer())]);
       }
       said.textContent = files.length + (files.length === 1 ? " figure" : " figures") + " exported";

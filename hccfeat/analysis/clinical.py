@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hccfeat.analysis.clinical_folds import CrossValidated, cross_validate
+from hccfeat.analysis.clinical_folds import CrossValidated, Fit, cross_validate
 from hccfeat.analysis.clinical_models import (
     IMPUTED,
     Treatment,
@@ -152,25 +152,9 @@ def _add_folds(
     settings: AnalysisConfig,
     comparators: ComparatorOptions | None,
 ) -> list[Condition]:
-    options = (
-        None
-        if comparators is None
-        else replace(comparators, names=tuple(name for name in comparators.names if name != OWN))
-    )
-    chosen = treatments(patients, settings)
+    """Cross-validate the models, and add all that is said of their out-of-fold risks."""
     told: list[Notice] = []
-
-    def fit(train: Population, repeat: int) -> tuple[list[FittedModel], dict[str, str]]:
-        models, problems = fit_regressions(
-            train, chosen, imputations=settings.imputations, **_facts(data, settings)
-        )
-        # The comparators take long, and one repeat is enough to be compared on the same folds.
-        if options is not None and repeat == 0:
-            further, notices = fit_comparators(train, data, options, settings.seed, settings.ties)
-            models += further
-            told.extend(notice for notice in notices if notice not in told)
-        return models, problems
-
+    fit = _fit_of(data, patients, settings, comparators, told)
     sites = sites_of(patients.cohort, patients.ids, data.sites) if settings.folds_by == "site" else None
     found = cross_validate(patients, fit, settings, horizon=data.horizon_months, timed=data.timed, sites=sites)
     result.notices += told
@@ -190,21 +174,48 @@ def _add_folds(
     add_curves(result, data, found.patients, found.out_of_fold)
     reference = CLINICAL if CLINICAL in found.numbers else CLINICAL + IMPUTED
     folds = dict(zip(found.patients.ids, found.fold_of.tolist(), strict=True))
-    chances = {name: dict(zip(found.patients.ids, row, strict=True)) for name, row in found.chances.items()}
-    result.comparisons += compare_models(
-        data, predictions, settings, reference=reference, folds=folds, probabilities=chances
-    )
+    result.comparisons += compare_models(data, predictions, settings, reference=reference, folds=folds)
     add_subgroups(result, data, predictions, folds)
     return found.conditions
 
 
+def _fit_of(
+    data: EndpointData,
+    patients: Population,
+    settings: AnalysisConfig,
+    comparators: ComparatorOptions | None,
+    told: list[Notice],
+) -> Fit:
+    """What learns in a fold: the clinical models, and comparators, whose notices go into ``told``."""
+    options = None
+    if comparators is not None:
+        options = replace(comparators, names=tuple(name for name in comparators.names if name != OWN))
+    chosen = treatments(patients, settings)
+
+    def fit(train: Population, repeat: int) -> tuple[list[FittedModel], dict[str, str]]:
+        facts = _facts(data, settings)
+        models, problems = fit_regressions(train, chosen, imputations=settings.imputations, **facts)
+        # The comparators take long, and one repeat is enough to be compared on the same folds.
+        if options is not None and repeat == 0:
+            further, notices = fit_comparators(train, data, options, settings.seed, settings.ties)
+            models += further
+            told.extend(notice for notice in notices if notice not in told)
+        return models, problems
+
+    return fit
+
+
 def _predictions(data: EndpointData, found: CrossValidated) -> list[Prediction]:
-    """Risks of the first repeat, each on the scale of its fold."""
+    """Risks of the first repeat, each on the scale of its fold, with the probabilities of those that give one."""
     p = found.patients
+    none = np.full(len(p), np.nan)
     return [
-        Prediction(data.endpoint, p.cohort, p.split, model, patient, float(value))
+        Prediction(
+            *(data.endpoint, p.cohort, p.split, model, patient, float(value)),
+            probability=float(chance) if np.isfinite(chance) else None,
+        )
         for model, risks in found.risks.items()
-        for patient, value in zip(p.ids, risks, strict=True)
+        for patient, value, chance in zip(p.ids, risks, found.chances.get(model, none), strict=True)
         if np.isfinite(value)
     ]
 

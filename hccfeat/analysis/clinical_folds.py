@@ -110,50 +110,68 @@ def cross_validate(
     known = everyone.followed | everyone.labelled
     patients = replace(everyone.take(known), split=SPLIT)
     groups = None if sites is None else np.asarray(sites)[known]
-    found = CrossValidated(patients)
     # Intervals of single folds by bootstrap are not shown, so few resamples are drawn.
     quick = settings.model_copy(update={"bootstraps": RESAMPLES})
     # The follow-up of everybody decides when to judge, not that of a fold.
     times = judging_times(patients, horizon) if timed else ()
-    facts: dict[str, Any] = {"horizon": horizon, "timed": timed, "times": times, "marks": MARKS}
-    repeats: list[list[Numbers]] = []
-    failed: dict[str, list[str]] = {}
-    lonely = {"judge": 0, "train": 0}
+    run = _Run(CrossValidated(patients), fit, quick, {"horizon": horizon, "timed": timed, "times": times})
+    repeats = []
     for repeat in range(settings.repeats):
         fold_of = deal(patients, settings.seed + repeat, groups)
-        scores = []
-        for fold in np.unique(fold_of):
-            inside = fold_of != fold
-            train = patients.take(inside)
-            lonely["judge"] += _of_one_class(patients.y[~inside])
-            lonely["train"] += _of_one_class(train.y)
-            models, problems = fit(train, repeat)
-            for name, reason in problems.items():
-                failed.setdefault(name, []).append(reason)
-            numbers: Numbers = {}
-            for model in models:
-                rows = ~inside & judged_by(model, patients)
-                judges = patients.take(rows)
-                rating = rate(model, judges)
-                numbers[model.name] = estimates(judges, rating, quick, **facts)
-                found.out_of_fold.add(model.name, rating, rows, times, horizon)
-                found.descriptions.setdefault(model.name, model.description.rpartition("; ")[0])
-                if repeat == 0:
-                    _keep(found, model, train, rating, rows)
-            scores.append(numbers)
-        repeats.append(scores)
+        repeats.append([run.judge(fold_of != fold, repeat) for fold in np.unique(fold_of)])
         if repeat == 0:
-            found.fold_of = fold_of
-    for name in found.descriptions:
-        found.numbers[name] = _means(name, repeats, settings)
-    found.problems = {name: f"in {len(reasons)} folds: {reasons[0]}" for name, reasons in failed.items()}
-    folds = sum(len(scores) for scores in repeats)
-    found.conditions = [
-        Condition("one_class", "cross-validation", f"in {count} of {folds} folds those who {role} are of one class")
-        for role, count in lonely.items()
-        if count
-    ]
-    return found
+            run.found.fold_of = fold_of
+    for name in run.found.descriptions:
+        run.found.numbers[name] = _means(name, repeats, settings)
+    run.finish(sum(map(len, repeats)))
+    return run.found
+
+
+@dataclass
+class _Run:
+    """A cross-validation under way: ``facts`` say when the judges are judged, ``failed`` why models are missing."""
+
+    found: CrossValidated
+    fit: Fit
+    settings: AnalysisConfig
+    facts: dict[str, Any]
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    lonely: dict[str, int] = field(default_factory=lambda: {"judge": 0, "train": 0})
+    """Folds in which those who judge, or train, are of one class."""
+
+    def judge(self, inside: NDArray[np.bool_], repeat: int) -> Numbers:
+        """Fit the patients inside, judge the others, and keep what is shown of them."""
+        found, patients = self.found, self.found.patients
+        train = patients.take(inside)
+        self.lonely["judge"] += _of_one_class(patients.y[~inside])
+        self.lonely["train"] += _of_one_class(train.y)
+        models, problems = self.fit(train, repeat)
+        for name, reason in problems.items():
+            self.failed.setdefault(name, []).append(reason)
+        numbers: Numbers = {}
+        for model in models:
+            rows = ~inside & judged_by(model, patients)
+            judges = patients.take(rows)
+            rating = rate(model, judges)
+            numbers[model.name] = estimates(judges, rating, self.settings, marks=MARKS, **self.facts)
+            found.out_of_fold.add(model.name, rating, rows, self.facts["times"], self.facts["horizon"])
+            found.descriptions.setdefault(model.name, model.description.rpartition("; ")[0])
+            if repeat == 0:
+                _keep(found, model, train, rating, rows)
+        return numbers
+
+    def finish(self, folds: int) -> None:
+        """Say which models are missing, and in how many of the folds patients are of one class."""
+        self.found.problems = {
+            name: f"in {len(reasons)} folds: {reasons[0]}" for name, reasons in self.failed.items()
+        }
+        self.found.conditions = [
+            Condition(
+                "one_class", "cross-validation", f"in {count} of {folds} folds those who {role} are of one class"
+            )
+            for role, count in self.lonely.items()
+            if count
+        ]
 
 
 def _of_one_class(y: NDArray[np.float64]) -> bool:

@@ -55,7 +55,6 @@ def compare_models(
     reference: str = CLINICAL,
     folds: Mapping[str, int] | None = None,
     completed: Mapping[tuple[str, SplitRole], CompletedRisks] | None = None,
-    probabilities: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[ModelComparison]:
     """Compare the models of an endpoint in every cohort and split that judged them.
 
@@ -76,9 +75,6 @@ def compare_models(
         Patient -> fold of a cross-validation; its differences are means over folds.
     completed : mapping, optional
         (cohort, split) -> risks of patients whose missing indicators are imputed.
-    probabilities : mapping, optional
-        Model -> patient -> probability of the label, or of the event by the horizon: for the Brier score of models
-        whose risk is none.
 
     Returns
     -------
@@ -91,9 +87,7 @@ def compare_models(
         If a patient is judged twice by one model, or a cross-validated patient has no fold.
     """
     rows = []
-    for found in judged_risks(data, predictions, folds, completed):
-        said = {name: [of.get(one, np.nan) for one in found.ids] for name, of in (probabilities or {}).items()}
-        judged = replace(found, probabilities={name: np.array(row) for name, row in said.items()})
+    for judged in judged_risks(data, predictions, folds, completed):
         rows += compare_pairs(judged, model_pairs(list(judged.risks), reference), settings, reference)
     return rows
 
@@ -259,19 +253,20 @@ def _harrell(judged: JudgedRisks, pair: Pair, settings: AnalysisConfig) -> Estim
 
 def _brier(judged: JudgedRisks, pair: Pair, settings: AnalysisConfig) -> Estimate:
     """Difference in Brier score: at the horizon under censoring, or of the label where there is no horizon."""
-    judged = replace(judged, risks=judged.risks | judged.probabilities)
-    both = judged.both(pair.first, pair.second)
-    if judged.timed and judged.horizon is not None:
-        keep = both & ~(np.isnan(judged.months) | np.isnan(judged.recurred))
-        return paired_brier_at(
-            judged.months[keep],
-            judged.recurred[keep],
-            *_both(judged, pair, keep),
-            judged.horizon,
-            **_draw(judged, settings, keep),
-        )
-    keep = judged.labelled & both
-    return paired_brier(judged.y[keep], *_both(judged, pair, keep), **_draw(judged, settings, keep))
+    at_horizon = judged.timed and judged.horizon is not None
+    known = ~(np.isnan(judged.months) | np.isnan(judged.recurred)) if at_horizon else judged.labelled
+    lacking = [name for name in (pair.first, pair.second) if name not in judged.probabilities]
+    if lacking:
+        keep = known & judged.both(pair.first, pair.second)
+        what = f"difference in Brier score not estimated: {' and '.join(lacking)} without a probability"
+        return Estimate(None, None, None, int(keep.sum()), int(np.nansum(judged.y[keep])), what)
+    judged = replace(judged, risks=judged.probabilities)
+    keep = known & judged.both(pair.first, pair.second)
+    draw = _draw(judged, settings, keep)
+    if judged.horizon is None or not judged.timed:
+        return paired_brier(judged.y[keep], *_both(judged, pair, keep), **draw)
+    months, recurred = judged.months[keep], judged.recurred[keep]
+    return paired_brier_at(months, recurred, *_both(judged, pair, keep), judged.horizon, **draw)
 
 
 def _both(judged: JudgedRisks, pair: Pair, keep: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,13 +93,17 @@ def _outcome(train: Population) -> Floats:
     followed = train.followed
     columns = [train.y]
     if followed.any():
-        curve = product_limit(train.time[followed], train.event[followed])
-        hazard = np.cumsum(curve.events / curve.at_risk)
         own = np.full(len(train), np.nan)
-        own[followed] = hazard[np.searchsorted(curve.times, train.time[followed])]
+        own[followed] = nelson_aalen(train.time[followed], train.event[followed])
         columns = [np.where(followed, train.event, np.nan), own]
     varying = [values for values in columns if len(np.unique(values[~np.isnan(values)])) > 1]
     return np.column_stack([np.empty((len(train), 0)), *varying])
+
+
+def nelson_aalen(time: Floats, event: NDArray[Any]) -> Floats:
+    """Nelson-Aalen estimate of the cumulative hazard at each patient's own time (n,)."""
+    curve = product_limit(time, event)
+    return np.asarray(np.cumsum(curve.events / curve.at_risk)[np.searchsorted(curve.times, time)])
 
 
 @dataclass(frozen=True)

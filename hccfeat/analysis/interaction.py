@@ -28,8 +28,10 @@ class Interaction:
     """Cox models without (``smaller``) and with (``larger``) the product of treatment and risk.
 
     ``chisq``, ``df`` and ``p`` are of the likelihood-ratio test between them, None where it cannot be made;
-    ``reason`` then says why. ``n`` and ``events`` are of (untreated, treated) who took part. Where an estimate runs
-    to infinity the larger model is Firth's, the test that of its penalised likelihood, and ``replaced`` says why.
+    ``reason`` then says why. ``n`` and ``events`` are of (untreated, treated) who took part, ``incomplete`` are the
+    patients who lack a covariate. They are left out, unless ``imputed`` tells of imputations: then the models and
+    the test (D3) are pooled over these. Where an estimate runs to infinity the larger model is Firth's, the test
+    that of its penalised likelihood, and ``replaced`` says why.
     """
 
     name: str
@@ -44,11 +46,14 @@ class Interaction:
     left_out: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     replaced: str = ""
+    imputed: str = ""
 
     @property
     def note(self) -> str:
-        """Why there is no test, or why it is Firth's."""
-        return f"{self.replaced}; {FIRTH_GIVEN}" if self.replaced else self.reason
+        """Why there is no test, why it is Firth's, or over what it is pooled."""
+        if self.replaced:
+            return f"{self.replaced}; {FIRTH_GIVEN}"
+        return self.reason or (self.imputed and f"D3 over {self.imputed}")
 
 
 def interaction(
@@ -81,18 +86,13 @@ def interaction(
     matrix = np.column_stack([np.ones((len(patients), 0)), *known.values()])
     complete = ~np.isnan(matrix).any(axis=1)
     kept = patients.take(complete, patients.name)
-    treated = kept.treated.astype(float)
+    treated, cases = kept.treated.astype(float), matrix[complete]
     risk = per_sd(kept.risk)
     risk = risk - risk.mean() if len(risk) else risk
-    names = [TREATMENT, RISK, *known]
-    columns = [treated, risk, *matrix[complete].T]
-    if with_products:
-        names += [f"{RISK} x {name}" for name in known]
-        columns += [risk * (column - column.mean()) if len(kept) else risk for column in matrix[complete].T]
-    smaller_x = np.column_stack(columns)
-    larger_x = np.column_stack([smaller_x, treated * risk])
-    smaller = cox_multivariable(kept.months, kept.event, smaller_x, names, ties)
-    larger = cox_multivariable(kept.months, kept.event, larger_x, [*names, PRODUCT], ties)
+    middle = cases.mean(axis=0) if len(cases) else np.zeros(len(known))
+    names, x = design(treated, risk, cases, middle, list(known), with_products=with_products)
+    smaller = cox_multivariable(kept.months, kept.event, x[:, :-1], names[:-1], ties)
+    larger = cox_multivariable(kept.months, kept.event, x, names, ties)
     reason = _why_not(smaller, larger)
     chisq, df, p = (None, None, None) if reason else likelihood_ratio(smaller, larger)
     arms = (~kept.treated, kept.treated)
@@ -112,8 +112,39 @@ def interaction(
     # Treatment varies and comes first: it is left out for an arm without events alone.
     empty = TREATMENT in larger.left_out and all(found.n)
     if smaller.separated or larger.separated or empty:
-        return _firth(found, kept, larger_x, [*names, PRODUCT])
+        return _firth(found, kept, x, names)
     return found
+
+
+def design(
+    treated: NDArray[np.float64],
+    risk: NDArray[np.float64],
+    covariates: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    known: Sequence[str],
+    *,
+    with_products: bool,
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and columns of the larger model, the product of treatment and risk last.
+
+    Parameters
+    ----------
+    treated, risk : ndarray of float64 (n,)
+        0/1, and centred.
+    covariates : ndarray of float64 (n, p)
+        Complete.
+    middle : ndarray of float64 (p,)
+        What is taken off the covariates in their products with the risk.
+    known : sequence of str
+        Names of the covariates.
+    with_products : bool
+        Whether to give these products.
+    """
+    names, columns = [TREATMENT, RISK, *known], [treated, risk, *covariates.T]
+    if with_products:
+        names += [f"{RISK} x {name}" for name in known]
+        columns += list(risk * (covariates - middle).T)
+    return [*names, PRODUCT], np.column_stack([*columns, treated * risk])
 
 
 def _firth(found: Interaction, kept: Patients, x: NDArray[np.float64], names: Sequence[str]) -> Interaction:

@@ -44,7 +44,7 @@ class JudgedRisks:
         Model -> risk (m, n) under each imputation of missing indicators, NaN where there is none; empty where
         nothing was imputed.
     probabilities : dict
-        Model -> probability of the label, or of the event by the horizon (n,), where that is not its risk.
+        Model -> probability of the label, or of the event by the horizon (n,); models that give none are not in it.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def judged_risks(
     AnalysisError
         If a patient is judged twice by one model, or a cross-validated patient has no fold.
     """
-    found: dict[tuple[str, SplitRole], dict[str, dict[str, float]]] = {}
+    found: dict[tuple[str, SplitRole], dict[str, dict[str, Prediction]]] = {}
     for row in predictions:
         if row.split == "apparent" or (row.split == "cross_validation" and folds is None):
             continue
@@ -125,7 +125,7 @@ def judged_risks(
         if row.patient_id in of_model:
             problem = f"has two {row.split} risks of a patient in cohort {row.cohort}"
             raise AnalysisError(f"model {row.model}", problem, "Judge each patient once.")
-        of_model[row.patient_id] = row.risk
+        of_model[row.patient_id] = row
     return [
         _collected(
             data,
@@ -143,7 +143,7 @@ def _collected(
     data: EndpointData,
     cohort: str,
     split: SplitRole,
-    models: Mapping[str, Mapping[str, float]],
+    models: Mapping[str, Mapping[str, Prediction]],
     folds: Mapping[str, int] | None,
     completed: CompletedRisks | None,
 ) -> JudgedRisks:
@@ -158,6 +158,7 @@ def _collected(
     time, event = _floats(rows, "time"), _floats(rows, "event")
     if data.horizon_months is not None:
         time, event = np.minimum(time, data.horizon_months), np.where(time > data.horizon_months, 0.0, event)
+    told = [model for model, rows in models.items() if any(row.probability is not None for row in rows.values())]
     return JudgedRisks(
         endpoint=data.endpoint,
         cohort=cohort,
@@ -168,15 +169,18 @@ def _collected(
         months=months,
         recurred=recurred,
         fold=np.array([0 if folds is None else folds[patient] for patient in ids], dtype=np.int64),
-        risks={
-            model: np.array([risks.get(patient, np.nan) for patient in ids], dtype=np.float64)
-            for model, risks in models.items()
-        },
+        risks={model: _of(rows, ids, "risk") for model, rows in models.items()},
         horizon=data.horizon_months,
         timed=data.timed,
         completed={} if completed is None else _aligned(completed, ids),
+        probabilities={model: _of(models[model], ids, "probability") for model in told},
         ids=ids,
     )
+
+
+def _of(rows: Mapping[str, Prediction], ids: Sequence[str], name: str) -> Floats:
+    """A number of the predictions of one model for some patients (n,), NaN where there is none."""
+    return np.array([getattr(rows.get(patient), name, None) for patient in ids], dtype=np.float64)
 
 
 def _aligned(completed: CompletedRisks, ids: Sequence[str]) -> dict[str, Floats]:

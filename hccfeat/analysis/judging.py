@@ -140,10 +140,14 @@ def metric_row(endpoint: str, patients: Population, model: str, metric: str, fou
 
 
 def predictions(data: EndpointData, model: str, patients: Population, rating: Rating) -> list[Prediction]:
-    """The risk of each patient as a row."""
+    """The risk of each patient as a row, with the probability where the model gives one."""
     place = (data.endpoint, patients.cohort, patients.split, model)
+    known: list[float | None] = [None] * len(patients)
+    if rating.probability is not None:
+        known = list(map(float, rating.probability))
     return [
-        Prediction(*place, patient, float(risk)) for patient, risk in zip(patients.ids, rating.risk, strict=True)
+        Prediction(*place, patient, float(risk), probability)
+        for patient, risk, probability in zip(patients.ids, rating.risk, known, strict=True)
     ]
 
 

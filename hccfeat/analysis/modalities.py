@@ -211,6 +211,7 @@ def _together(data: EndpointData, rounds: Sequence[_Round]) -> JudgedRisks:
     """Risks of all judges with the fold of each; labelled patients only, so that Brier scores are of the label."""
     judges = [one.judges for one in rounds]
     time, event = (np.concatenate([getattr(one, name) for one in judges]) for name in ("time", "event"))
+    risks = {name: np.concatenate([one.risks[name] for one in rounds]) for name in rounds[0].risks}
     return JudgedRisks(
         endpoint=data.endpoint,
         cohort=judges[0].cohort,
@@ -221,8 +222,9 @@ def _together(data: EndpointData, rounds: Sequence[_Round]) -> JudgedRisks:
         months=time,
         recurred=event,
         fold=np.repeat(np.arange(len(rounds)), [len(one) for one in judges]),
-        risks={name: np.concatenate([one.risks[name] for one in rounds]) for name in rounds[0].risks},
+        risks=risks,
         timed=data.timed,
+        probabilities=risks,
     )
 
 
@@ -258,7 +260,7 @@ def _gaps(judged: JudgedRisks, pairs: Sequence[Pair]) -> tuple[ModalityGap, ...]
 
 def _predictions(endpoint: str, rounds: Sequence[_Round]) -> list[Prediction]:
     return [
-        Prediction(endpoint, one.judges.cohort, one.judges.split, name, patient, float(value))
+        Prediction(endpoint, one.judges.cohort, one.judges.split, name, patient, float(value), float(value))
         for one in rounds
         for name, risk in one.risks.items()
         for patient, value in zip(one.judges.ids, risk, strict=True)

@@ -27,7 +27,6 @@ from hccfeat.analysis.notices import (
     unrecorded_notices,
 )
 from hccfeat.analysis.results import EndpointResult, Notice
-from hccfeat.analysis.subgroups import add_observed_expected
 from hccfeat.cohort.endpoints import NO_OUTCOME
 from hccfeat.config import AnalysisConfig, PrognosticRecipe
 from hccfeat.errors import AnalysisError
@@ -179,7 +178,6 @@ def _judge_all(
     if not len(patients):
         return
     _add_verdicts(result, data, [(model, cuts[model.name]) for model in models], patients, settings)
-    add_observed_expected(result, data, models, patients)
     keep_judges(result, [(patients, models)])
 
 

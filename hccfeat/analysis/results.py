@@ -105,7 +105,11 @@ class HazardRatio:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The risk of one patient by one model."""
+    """The risk of one patient by one model; a row of the catalog's table ``prediction``.
+
+    ``risk`` ranks patients; ``probability`` is that of the label, or of the event by the endpoint's horizon, None
+    where the model gives none.
+    """
 
     endpoint: str
     cohort: str
@@ -113,6 +117,7 @@ class Prediction:
     model: str
     patient_id: str
     risk: float
+    probability: float | None = None
 
 
 @dataclass(frozen=True)

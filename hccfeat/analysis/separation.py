@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from hccfeat.analysis.conditions import Condition
 from hccfeat.analysis.results import LogisticTerm
@@ -28,24 +27,14 @@ class RawLogistic:
     ----------
     terms : list of LogisticTerm
         Coefficients; the intercept first where the fit is by maximum likelihood.
-    coefficients : ndarray (p + 1,)
-        The intercept first.
-    method : str
-        How it was fitted.
     condition : Condition or None
         Why Firth's method took over.
     """
 
     terms: list[LogisticTerm]
-    coefficients: Floats
     n: int
     events: int
-    method: str
     condition: Condition | None
-
-    def predict(self, x: Floats) -> Floats:
-        """Probability of the event for complete rows (n, p)."""
-        return np.asarray(expit(self.coefficients[0] + np.asarray(x, dtype=np.float64) @ self.coefficients[1:]))
 
 
 def raw_logistic(x: Floats, labels: Floats, names: Sequence[str]) -> RawLogistic:
@@ -81,7 +70,7 @@ def raw_logistic(x: Floats, labels: Floats, names: Sequence[str]) -> RawLogistic
         _term(name, value, error, (lower, upper), p, WALD)
         for name, value, error, (lower, upper), p in zip(*columns, strict=True)
     ]
-    return RawLogistic(terms, fit.coefficients, fit.n, fit.events, WALD, None)
+    return RawLogistic(terms, fit.n, fit.events, None)
 
 
 def _firth(x: Floats, labels: Floats, names: Sequence[str]) -> RawLogistic:
@@ -93,8 +82,7 @@ def _firth(x: Floats, labels: Floats, names: Sequence[str]) -> RawLogistic:
     infinite = [name for name, at_infinity in zip(names, separated(x, labels), strict=True) if at_infinity]
     which = f"{', '.join(infinite)} tell the classes apart" if infinite else "the likelihood is flat"
     condition = Condition("separation", "logistic regression", f"{which}; {FIRTH}")
-    coefficients = np.array([fit.intercept, *(term.coefficient for term in fit.terms)], dtype=np.float64)
-    return RawLogistic(terms, coefficients, fit.n, fit.events, FIRTH, condition)
+    return RawLogistic(terms, fit.n, fit.events, condition)
 
 
 def _term(

@@ -1,16 +1,15 @@
 """Models judged within groups of patients: discrimination, and observed over expected risk, level by level."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hccfeat.analysis.data import EndpointData, Population
+from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.judge_metrics import too_few
 from hccfeat.analysis.judged_risks import JudgedRisks, judged_risks
-from hccfeat.analysis.models import FittedModel
-from hccfeat.analysis.rating import followed_beyond, rate
 from hccfeat.analysis.results import EndpointResult, Notice, Prediction, SplitRole, SubgroupMetric
 from hccfeat.cohort.descriptions import Variable
 from hccfeat.errors import ConfigError
@@ -88,10 +87,12 @@ def add_subgroups(
     predictions: Sequence[Prediction],
     folds: Mapping[str, int] | None = None,
 ) -> None:
-    """Add the discrimination of judged models in every group: Harrell's C, or AUROC where there is no time.
+    """Add what judged models are worth in every group: Harrell's C (AUROC where there is no time), and O/E.
 
-    A group with fewer than 5 events (of AUROC, fewer than 5 of a class) gets no figure but a notice. Groups are not
-    tested against each other. Nothing is done for an endpoint without groups.
+    O/E is the observed over the mean predicted risk, of models that give a probability: by the endpoint's horizon
+    under censoring, else of the label. A group with fewer than 5 events (of AUROC and O/E, fewer than 5 of a class)
+    gets no figure, and of discrimination a notice. Groups are not tested against each other. Nothing is done for an
+    endpoint without groups.
 
     Parameters
     ----------
@@ -102,8 +103,8 @@ def add_subgroups(
     predictions : sequence of Prediction
         Apparent ones are passed over.
     folds : mapping, optional
-        Patient -> fold of a cross-validation, where only patients of one fold are compared; without it its
-        predictions are passed over.
+        Patient -> fold of a cross-validation, where only patients of one fold are compared (probabilities are on
+        one scale); without it its predictions are passed over.
     """
     if data.groups is None:
         return
@@ -115,45 +116,14 @@ def add_subgroups(
                 result.subgroups.append(_row(judged.cohort, judged.split, model, item, level, metric, found))
                 if reason:
                     withheld[f"{item} {level}: {reason}"] = None
+                if model in judged.probabilities:
+                    ratio = _observed_expected(judged, judged.probabilities[model], members)
+                    result.subgroups.append(_row(judged.cohort, judged.split, model, item, level, RATIO, ratio))
         if withheld:
             who = f"{judged.split.replace('_', '-')} patients of cohort {judged.cohort}"
             text = f"{who}, by group. {'; '.join(withheld)}. No figure of these groups is given."
             title = f"Too few events in groups of cohort {judged.cohort}"
             result.notices.append(Notice("caution", title, text, "few_events"))
-
-
-def add_observed_expected(
-    result: EndpointResult, data: EndpointData, models: Iterable[FittedModel], patients: Population
-) -> None:
-    """Add observed over mean predicted risk in every group of the judges, of models that give a probability.
-
-    By the endpoint's horizon under censoring, else of the label; withheld where a class has fewer than 5 patients.
-    Nothing is done for an endpoint without groups, and for training patients.
-
-    Parameters
-    ----------
-    result : EndpointResult
-        Is added to.
-    data : EndpointData
-        Groups of the patients, and the horizon.
-    models : iterable of FittedModel
-        Already fitted.
-    patients : Population
-        The judges.
-    """
-    if data.groups is None or patients.split == "apparent":
-        return
-    when = data.horizon_months if data.timed else None
-    for model in models:
-        rating = rate(model, patients)
-        probability = rating.probability if when is None else rating.by(when, when)[0]
-        if probability is None:
-            continue
-        known = patients.labelled if when is None else patients.followed
-        for item, level, members in _members(data.groups, patients.ids):
-            keep = members & known
-            found = _observed_expected(patients.take(keep), probability[keep], when)
-            result.subgroups.append(_row(patients.cohort, patients.split, model.name, item, level, RATIO, found))
 
 
 def _members(groups: pl.DataFrame, ids: Sequence[str]) -> Iterator[tuple[str, str, Mask]]:
@@ -205,17 +175,22 @@ def _within_folds(name: str, time: Floats, event: Floats, risk: Floats, fold: ND
     return normal_estimate(value, error, n, events, f"{name} of pairs inside folds", note, (0.0, 1.0))
 
 
-def _observed_expected(patients: Population, probability: Floats, when: float | None) -> Estimate:
-    name = "observed over expected risk"
-    event = patients.y == 1 if when is None else (patients.recurred == 1) & (patients.months <= when)
-    n, events = len(patients), int(event.sum())
+def _observed_expected(judged: JudgedRisks, probability: Floats, members: Mask) -> Estimate:
+    name, when = "observed over expected risk", judged.horizon if judged.timed else None
+    keep = members & ~np.isnan(probability) & (judged.labelled if when is None else judged.followed)
+    y, months, recurred = judged.y[keep], judged.months[keep], judged.recurred[keep]
+    event = y == 1 if when is None else (recurred == 1) & (months <= when)
+    n, events = len(event), int(event.sum())
     if reason := too_few(n, events):
         return _none(name, n, events, reason)
     if when is None:
-        return calibration(patients.y, probability).ratio
-    if followed_beyond(patients, when) < 2:
+        ratio = calibration(y, probability[keep]).ratio
+    elif (months > when).sum() < 2:
         return _none(name, n, events, f"fewer than two patients are followed beyond {when:g} months")
-    return survival_calibration(patients.months, patients.recurred, probability, when).ratio
+    else:
+        ratio = survival_calibration(months, recurred, probability[keep], when).ratio
+    folds = "; out-of-fold probabilities" if len(np.unique(judged.fold)) > 1 else ""
+    return replace(ratio, method=ratio.method + folds)
 
 
 def _none(name: str, n: int, events: int, reason: str) -> Estimate:

@@ -13,13 +13,13 @@ from hccfeat.analysis.everyone import risks_of_everyone
 from hccfeat.analysis.hazards import group_test
 from hccfeat.analysis.indicator_hazards import TwoGroups
 from hccfeat.analysis.interaction import TREATMENT, Interaction, crowded, interaction
+from hccfeat.analysis.interaction_imputed import interactions_imputed
 from hccfeat.analysis.models import IMAGE_MODELS
 from hccfeat.analysis.overlap import Balance, Overlap, balance_of, propensity_overlap
 from hccfeat.analysis.results import ConditionKind, EndpointResult, Notice
 from hccfeat.analysis.treatment import ARMS, Comparison, Patients, compare_arms, judged
+from hccfeat.config import AnalysisConfig
 from hccfeat.errors import LeakageError
-from hccfeat.stats.cox import TIES
-from hccfeat.stats.risksets import Ties
 from hccfeat.stats.survival import FEW_EVENTS as FEWEST
 from hccfeat.stats.survival_difference import SurvivalDifference, survival_difference
 
@@ -80,7 +80,8 @@ class TreatmentFindings:
         Untreated against treated, whatever their risk.
     interactions : tuple of Interaction
         Product of treatment and continuous risk: alone, adjusted for what decided about treatment, and with the
-        products of risk and these covariates too.
+        products of risk and these covariates too; beside these two, where patients lack a covariate, the same
+        pooled over imputations.
     benefits : tuple of Benefit
         All patients, then by thirds of the risk among them.
     balance : tuple of Balance
@@ -110,7 +111,7 @@ class TreatmentFindings:
 
 
 def treatment_findings(
-    data: EndpointData, result: EndpointResult, codings: Sequence[TwoGroups], seed: int = 0, ties: Ties = TIES
+    data: EndpointData, result: EndpointResult, codings: Sequence[TwoGroups], settings: AnalysisConfig
 ) -> TreatmentFindings | None:
     """Analyse treatment where a cohort with a fitted image network has treated patients.
 
@@ -125,8 +126,8 @@ def treatment_findings(
         Its analysis, for the fitted network.
     codings : sequence of TwoGroups
         How the indicators of ``data`` are split in two.
-    seed : int
-        Of the permutations where an arm has, or expects, few events.
+    settings : AnalysisConfig
+        Ties, what is done about missing covariates, and the seed of imputations and permutations.
 
     Returns
     -------
@@ -152,8 +153,8 @@ def treatment_findings(
     horizon = data.horizon_months or WITHOUT_HORIZON
     overlap = propensity_overlap(patients.treated, {"risk": patients.risk} | coded)
     events = int(patients.event[arms[0]].sum()), int(patients.event[arms[1]].sum())
-    compared, conditions = _tested(patients, seed)
-    interactions = _interactions(patients, deciding, ties)
+    compared, conditions = _tested(patients, settings.seed)
+    interactions = _interactions(patients, deciding, settings)
     conditions += [found for one in interactions if (found := _withheld(one)) is not None]
     return TreatmentFindings(
         endpoint=data.endpoint,
@@ -174,11 +175,11 @@ def treatment_findings(
 
 
 def add_treatment(
-    result: EndpointResult, data: EndpointData, codings: Sequence[TwoGroups], seed: int = 0, ties: Ties = TIES
+    result: EndpointResult, data: EndpointData, codings: Sequence[TwoGroups], settings: AnalysisConfig
 ) -> None:
     """Add :func:`treatment_findings` and its conditions; a notice where a treated patient trained the encoder."""
     try:
-        result.treatment = treatment_findings(data, result, codings, seed, ties)
+        result.treatment = treatment_findings(data, result, codings, settings)
     except LeakageError as error:
         result.notices.append(Notice("caution", "Treatment not analysed", str(error)))
     if result.treatment is not None:
@@ -213,16 +214,21 @@ def benefits_of(patients: Patients, horizon: float) -> tuple[Benefit, ...]:
     )
 
 
-def _interactions(patients: Patients, deciding: Mapping[str, pl.Series], ties: Ties) -> tuple[Interaction, ...]:
+def _interactions(
+    patients: Patients, deciding: Mapping[str, pl.Series], settings: AnalysisConfig
+) -> tuple[Interaction, ...]:
     """Alone, and, where what decided about treatment is known, adjusted without and with its products."""
+    alone = replace(interaction(patients, {}, ties=settings.ties), name="not adjusted")
+    if not deciding:
+        return (alone,)
     adjusted = f"adjusted for {', '.join(deciding)}"
-    asked: list[tuple[str, Mapping[str, pl.Series], bool]] = [("not adjusted", {}, False)]
-    if deciding:
-        asked += [(adjusted, deciding, False), (f"{adjusted} and their products with the risk", deciding, True)]
-    return tuple(
-        replace(interaction(patients, covariates, with_products=products, ties=ties), name=name)
-        for name, covariates, products in asked
-    )
+    names = adjusted, f"{adjusted} and their products with the risk"
+    cases = [
+        replace(interaction(patients, deciding, with_products=products, ties=settings.ties), name=name)
+        for name, products in zip(names, (False, True), strict=True)
+    ]
+    imputed = interactions_imputed(patients, deciding, settings)
+    return (alone, cases[0], *imputed[:1], cases[1], *imputed[1:])
 
 
 def _tested(patients: Patients, seed: int) -> tuple[Comparison, list[Condition]]:
@@ -243,13 +249,14 @@ def _withheld(found: Interaction) -> Condition | None:
         return Condition(kind, f"interaction, {found.name}", found.note)
     if not found.reason:
         return None
-    kind = "separation"
     if sum(found.events) < FEWEST:
         kind = "few_events"
     elif found.reason.startswith(TREATMENT):
         kind = "collinear" if all(found.events) else "group_without_events"
-    elif "infinity" not in found.reason:
-        kind = "collinear"
+    elif found.imputed:
+        kind = "too_many_parameters" if "coefficients" in found.reason else "missingness"
+    else:
+        kind = "separation" if "infinity" in found.reason else "collinear"
     return Condition(kind, f"interaction, {found.name}", f"{found.reason}; no test")
 
 

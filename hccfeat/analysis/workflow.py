@@ -177,7 +177,7 @@ def _one_endpoint(
     add_comparisons(result, main, config.analysis)
     add_subgroups(result, main, result.predictions)
     codings = two_groups(recorded_variables(study, scope.cohort), main.indicator_names)
-    add_treatment(result, main, codings, config.analysis.seed, config.analysis.ties)
+    add_treatment(result, main, codings, config.analysis)
     if scope.others and scope.feature_set is not None:
         _compare(study, config, result, [(main, [scope.feature_set, *scope.others])])
     if not encoders:
@@ -277,6 +277,9 @@ def _record(study: Path, committer: Committer, run: AnalyzeRun, started: float) 
     tables: dict[str, list[dict[str, Any]]] = {
         "run": [row],
         "metric": [{"run_id": run.run_id, **asdict(m)} for r in run.results for m in r.all_metrics],
+        "subgroup_metric": [
+            {"run_id": run.run_id, "endpoint": r.endpoint, **asdict(s)} for r in run.results for s in r.subgroups
+        ],
         "hazard_ratio": [{"run_id": run.run_id, **asdict(h)} for r in run.results for h in r.hazard_ratios],
         "prediction": [{"run_id": run.run_id, **asdict(p)} for r in run.results for p in r.all_predictions],
     }

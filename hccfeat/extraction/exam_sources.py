@@ -7,7 +7,7 @@ from typing import Any
 
 from hccfeat.cohort.exams import FoundVolume
 from hccfeat.config import PHASES
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import Catalog, query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,10 @@ class ExamSource:
         return sum(volume.bytes for volume in self.volumes)
 
 
-def exam_sources(study: Path, cohorts: Sequence[str] | None = None) -> list[ExamSource]:
+def exam_sources(catalog: Catalog, cohorts: Sequence[str] | None = None) -> list[ExamSource]:
     """Every readable exam of the study (or of some cohorts), sorted by id; both phases of each can be read."""
     rows = query(
-        study,
+        catalog,
         "SELECT i.patient_id, i.quick_sha256 AS exam_sha256, v.* FROM image AS i JOIN volume AS v USING (image_id) "
         "WHERE i.modality = 'mri' AND i.status = 'ok' ORDER BY image_id",
     ).to_dicts()

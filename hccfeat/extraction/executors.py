@@ -26,11 +26,11 @@ from contextlib import AbstractContextManager, ExitStack
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 from hccfeat.cores import shared_cores
 from hccfeat.errors import ClusterError
-from hccfeat.extraction.guard import attempt, end_with_driver, lost
+from hccfeat.extraction.guard import Task, attempt, end_with_driver, lost
 from hccfeat.extraction.outcomes import Outcome
 
 WINDOW_PER_WORKER = 2
@@ -41,21 +41,6 @@ GRACE_S = 5.0
 
 MAX_LOSSES = 2
 """An image that takes its worker down this often is set aside."""
-
-
-class Named(Protocol):
-    """What a task is about."""
-
-    @property
-    def image_id(self) -> str:
-        """Key in table ``image``."""
-
-    @property
-    def study(self) -> Path:
-        """Study folder, the same for all tasks of a call."""
-
-
-Task = TypeVar("Task", bound=Named)
 
 
 def run_tasks(

@@ -4,23 +4,23 @@ import json
 from pathlib import Path
 
 from hccfeat.extraction.identity import FeatureSet, feature_set_from_row
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import Catalog, query
 
 
-def newest(study: Path, base: str) -> FeatureSet | None:
+def newest(catalog: Catalog, base: str) -> FeatureSet | None:
     """Newest version of a feature set (no fold of a cross-validation), or None."""
     rows = query(
-        study,
+        catalog,
         "SELECT * FROM feature_set WHERE base = ? AND fold IS NULL ORDER BY version DESC LIMIT 1",
         [base],
     ).to_dicts()
     return feature_set_from_row(rows[0]) if rows else None
 
 
-def folds(study: Path, base: str) -> list[FeatureSet]:
+def folds(catalog: Catalog, base: str) -> list[FeatureSet]:
     """Newest feature set of every outer fold, by fold."""
     rows = query(
-        study,
+        catalog,
         "SELECT * FROM feature_set WHERE base = ? AND fold IS NOT NULL "
         "QUALIFY row_number() OVER (PARTITION BY fold ORDER BY version DESC) = 1 ORDER BY fold",
         [base],
@@ -40,22 +40,22 @@ def by_training(study: Path, base: str, training_sha256: str, fold: int | None) 
     return None
 
 
-def by_name(study: Path, name: str) -> FeatureSet | None:
+def by_name(catalog: Catalog, name: str) -> FeatureSet | None:
     """Feature set of this name with version, or None."""
-    rows = query(study, "SELECT * FROM feature_set WHERE feature_set = ?", [name]).to_dicts()
+    rows = query(catalog, "SELECT * FROM feature_set WHERE feature_set = ?", [name]).to_dicts()
     return feature_set_from_row(rows[0]) if rows else None
 
 
-def by_identity(study: Path, base: str, sha256: str) -> FeatureSet | None:
+def by_identity(catalog: Catalog, base: str, sha256: str) -> FeatureSet | None:
     """Feature set with this identity, or None."""
-    rows = query(study, "SELECT * FROM feature_set WHERE base = ? AND sha256 = ?", [base, sha256]).to_dicts()
+    rows = query(catalog, "SELECT * FROM feature_set WHERE base = ? AND sha256 = ?", [base, sha256]).to_dicts()
     return feature_set_from_row(rows[0]) if rows else None
 
 
-def next_version(study: Path, base: str, fold: int | None) -> int:
+def next_version(catalog: Catalog, base: str, fold: int | None) -> int:
     """Version that a new feature set of this name gets."""
     frame = query(
-        study,
+        catalog,
         "SELECT coalesce(max(version), 0) + 1 AS version FROM feature_set "
         "WHERE base = ? AND fold IS NOT DISTINCT FROM ?",
         [base, fold],

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol, TypeVar
 
@@ -23,6 +24,10 @@ class Named(Protocol):
     @property
     def image_id(self) -> str:
         """Key in table ``image``."""
+
+    @property
+    def study(self) -> Path:
+        """Study folder, the same for all tasks of a call."""
 
 
 Task = TypeVar("Task", bound=Named)

@@ -163,21 +163,21 @@ def _feature_set(
 ) -> FeatureSet:
     """Find the feature set of these files, or register it."""
     dim = plan.agreed.dim or 0
-    named = feature_sets.by_name(study, request.base)
+    named = feature_sets.by_name(committer.query, request.base)
     if named is not None:
         return _named(committer, named, recipe, dim)
     if re.search(r"-\d+$", request.base):
         problem = "looks like a version, but there is no such feature set"
         raise InputError(f"--features {request.base}", problem, "Leave the number out: versions are numbered here.")
-    newest = feature_sets.newest(study, request.base)
+    newest = feature_sets.newest(committer.query, request.base)
     if newest is not None and not isinstance(newest.recipe, ImportedRecipe):
         problem = f"is the name of {newest.name}, which `hccfeat extract` made"
         raise InputError(f"--features {request.base}", problem, "Choose another name.")
     sha256 = recipe.identity(dim)
-    known = feature_sets.by_identity(study, request.base, sha256)
+    known = feature_sets.by_identity(committer.query, request.base, sha256)
     if known is not None:
         return _named(committer, known, recipe, dim)
-    number = feature_sets.next_version(study, request.base, None)
+    number = feature_sets.next_version(committer.query, request.base, None)
     name = f"{request.base}-{number}"
     weights = recipe.weights_sha256 or ""
     feature_set = FeatureSet(name, request.base, number, None, sha256, weights, dim, recipe)

@@ -47,7 +47,7 @@ class MriWork:
 
     def __init__(self, session: Session, recipe: MriRecipe) -> None:
         self.session, self.recipe = session, recipe
-        self.sources = {source.image_id: source for source in exam_sources(session.study)}
+        self.sources = {source.image_id: source for source in exam_sources(session.catalog)}
 
     def trained(self, fold: int | None) -> FeatureSet:
         """Find or train the network of today's data; see :class:`hccfeat.extraction.session.Work`."""
@@ -141,7 +141,7 @@ class MriWork:
         study, committer = self.session.study, self.session.committer
         base = output_base(main.base, output)
         suffix = "" if main.fold is None else f"-fold{main.fold}"
-        known = feature_sets.by_name(study, f"{base}-{main.version}{suffix}")
+        known = feature_sets.by_name(committer.query, f"{base}-{main.version}{suffix}")
         if known is not None:
             if (known.weights_sha256, known.output) != (main.weights_sha256, output):
                 problem = f"is taken: {known.name} is of another network than {main.name}"

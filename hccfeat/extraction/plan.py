@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hccfeat.errors import StoreError
 from hccfeat.extraction.tasks import Source
-from hccfeat.store.catalog import query
+from hccfeat.store.catalog import Catalog, query
 from hccfeat.store.presence import images_in_place
 from hccfeat.store.shards import check_shard
 
@@ -20,10 +20,10 @@ class Plan:
     done: int
 
 
-def sources(study: Path, cohorts: list[str] | None = None) -> list[Source]:
+def sources(catalog: Catalog, cohorts: list[str] | None = None) -> list[Source]:
     """Every readable slide or image of the study (or of some cohorts), sorted by id."""
     rows = query(
-        study,
+        catalog,
         "SELECT cohort, image_id, patient_id, path, CASE WHEN mpp_source = 'override' THEN mpp END, bytes, "
         "mtime_ns, quick_sha256 FROM image "
         "WHERE status = 'ok' AND coalesce(modality, 'slide') = 'slide' ORDER BY image_id",
@@ -31,15 +31,15 @@ def sources(study: Path, cohorts: list[str] | None = None) -> list[Source]:
     return [Source(*row) for cohort, *row in rows.iter_rows() if cohorts is None or cohort in cohorts]
 
 
-def plan(study: Path, feature_set: str, wanted: Mapping[str, int]) -> Plan:
+def plan(study: Path, feature_set: str, wanted: Mapping[str, int], catalog: Catalog | None = None) -> Plan:
     """Compare the images or exams wanted (id -> size in bytes) with the committed shards of a feature set.
 
-    An image is done when its shard is committed and the file on disk still has the committed size and
-    modification time or, in a copied study, the committed content; anything else is extracted again.
+    What is committed says ``catalog``, by default the published one. An image is done when its shard is committed
+    and the file on disk still has the committed size and modification time or, in a copied study, the committed
+    content; anything else is extracted again.
     """
-    rows = query(
-        study, "SELECT image_id, path, bytes, mtime_ns, digest FROM shard WHERE feature_set = ?", [feature_set]
-    ).rows()
+    asked = "SELECT image_id, path, bytes, mtime_ns, digest FROM shard WHERE feature_set = ?"
+    rows = query(catalog or study, asked, [feature_set]).rows()
     done, touched = images_in_place(study, feature_set, (row[:4] for row in rows), wanted)
     done |= {
         image_id for image_id, path, *_, digest in rows if image_id in touched and _holds(study / path, digest)

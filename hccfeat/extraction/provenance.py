@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,13 @@ class NewFeatureSet:
 
 def register(study: Path, committer: Committer, new: NewFeatureSet) -> FeatureSet:
     """Publish weights and record them as a feature set; one with the same identity is returned as it is."""
-    number = feature_sets.next_version(study, new.base, new.fold) if new.version is None else new.version
+    number = feature_sets.next_version(committer.query, new.base, new.fold) if new.version is None else new.version
     name = f"{new.base}-{number}" if new.fold is None else f"{new.base}-{number}-fold{new.fold}"
     folder = study / "models" / name
     sha256 = save_weights(folder / "weights.safetensors", new.network, new.metadata(new.about))
     for possible in _settled_recipes(new.recipe):
-        known = feature_sets.by_identity(study, new.base, feature_set_sha256(possible, sha256, new.dim, new.output))
+        identity = feature_set_sha256(possible, sha256, new.dim, new.output)
+        known = feature_sets.by_identity(committer.query, new.base, identity)
         if known is not None:
             shutil.rmtree(folder)
             return known
@@ -276,8 +278,9 @@ def hashed_id(patient_id: str) -> str:
     return hashlib.sha256(f"hccfeat patient {patient_id}".encode()).hexdigest()[:16]
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape a result."""
+    """Versions of Python and of the packages that shape a result; do not change it."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from hccfeat.config import StudyConfig
-from hccfeat.extraction.executors import Task, run_tasks
+from hccfeat.extraction.executors import run_tasks
+from hccfeat.extraction.guard import Task
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.outcomes import Failure, Outcome
+from hccfeat.store.catalog import Catalog
 from hccfeat.store.committer import Committer
 
 
@@ -87,13 +89,14 @@ class ExtractSummary:
 
 @dataclass(frozen=True)
 class Session:
-    """One run with the study open for writing."""
+    """One run; ``catalog`` is the open committer's, or the readers' where others write to the study."""
 
     study: Path
     config: StudyConfig
     options: ExtractOptions
     device: str
     committer: Committer
+    catalog: Catalog
     summary: ExtractSummary
 
     @property

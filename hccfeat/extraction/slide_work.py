@@ -9,7 +9,7 @@ from hccfeat.cohort.frozen import frozen_split, split_name
 from hccfeat.config import Recipe
 from hccfeat.errors import HccfeatError, InputError
 from hccfeat.extraction import feature_sets, provenance
-from hccfeat.extraction.candidates import Query, training_candidates
+from hccfeat.extraction.candidates import training_candidates
 from hccfeat.extraction.encoder import TrainingPlan, plan_training, train
 from hccfeat.extraction.identity import FeatureSet
 from hccfeat.extraction.outcomes import Outcome
@@ -29,14 +29,14 @@ class SlideWork:
 
     def __init__(self, session: Session, recipe: Recipe) -> None:
         self.session, self.recipe = session, recipe
-        self.sources = {source.image_id: source for source in sources(session.study)}
+        self.sources = {source.image_id: source for source in sources(session.catalog)}
 
     def trained(self, fold: int | None) -> FeatureSet:
         """Find or train the encoder of today's data; see :class:`hccfeat.extraction.session.Work`."""
         session = self.session
         options = session.options
         frozen_split(session.study, session.committer, session.config)
-        work = self._plan(session.committer.query, fold)
+        work = self._plan(fold)
         known = feature_sets.by_training(session.study, options.base, work.sha256, fold)
         if known is not None:
             return known
@@ -72,14 +72,15 @@ class SlideWork:
                 problem = f"was not frozen by the first machine within {SPLIT_SECONDS:g} s"
                 raise InputError(f"split {name}", problem, "Start the same command there, with NODE_RANK=0.")
             time.sleep(0.5)
-        work = self._plan(partial(query, session.study), fold)
+        work = self._plan(fold)
         if feature_sets.by_training(session.study, session.options.base, work.sha256, fold) is None:
             self._train(work)
 
-    def _plan(self, ask: Query, fold: int | None) -> TrainingPlan:
+    def _plan(self, fold: int | None) -> TrainingPlan:
         session = self.session
+        ask = partial(query, session.catalog)
         candidates, forbidden = training_candidates(session.study, session.config, ask, fold)
-        own = sources(session.study, [session.config.development_cohort])
+        own = sources(session.catalog, [session.config.development_cohort])
         return plan_training(candidates, own, self.recipe, session.device, forbidden)
 
     def _train(self, work: TrainingPlan) -> TrainedEncoder:

@@ -17,6 +17,7 @@ from hccfeat.extraction.plan import plan, sources
 from hccfeat.extraction.session import ExtractOptions, ExtractSummary, Session, Work, record_failures
 from hccfeat.extraction.slide_work import SlideWork
 from hccfeat.extraction.volumes import exam_sources
+from hccfeat.store.catalog import Catalog
 from hccfeat.store.committer import Committer
 from hccfeat.store.names import check_feature_set_name
 from hccfeat.training.devices import node_rank, resolve_device
@@ -56,16 +57,20 @@ def extract(study: Path, config: StudyConfig, recipe: AnyRecipe, options: Extrac
     summary = ExtractSummary(modality=IMAGE_MODALITY[recipe.modality])
     started = time.time()
     committer = Committer(study)
-    session = Session(study, config, options, resolve_device(options.device).type, committer, summary)
-    if node_rank(options.nodes):
+    helps = bool(node_rank(options.nodes))
+    commits = not helps and options.part is None  # else the committer stays closed: no lock is taken
+    catalog: Catalog = committer.query if commits else study
+    device = resolve_device(options.device).type
+    session = Session(study, config, options, device, committer, catalog, summary)
+    if helps:
         _help_train(session, recipe)
         return summary
-    if options.part is not None:  # the committer stays closed: a part takes no lock
+    if options.part is not None:
         _embed_part(session, recipe)
         return summary
-    with committer:  # before anything is read: it brings what a killed run left into the readers' catalog
-        wanted = _wanted(study, recipe, options)
-        existing = _existing(study, recipe, options)
+    with committer:  # before anything is asked: it brings what a killed run left into the catalog
+        wanted = _wanted(study, catalog, recipe, options)
+        existing = _existing(catalog, recipe, options)
         work = _work(session, recipe)
         for feature_set in _feature_sets(session, work, existing):
             if options.embed:
@@ -78,7 +83,7 @@ def extract(study: Path, config: StudyConfig, recipe: AnyRecipe, options: Extrac
 def _help_train(session: Session, recipe: AnyRecipe) -> None:
     """Share the trainings of the first machine, which alone writes to the catalog and embeds."""
     options = session.options
-    existing = _existing(session.study, recipe, options)
+    existing = _existing(session.catalog, recipe, options)
     if isinstance(recipe, MriRecipe) or options.weights is not None:
         return
     work = SlideWork(session, recipe)
@@ -91,8 +96,8 @@ def _help_train(session: Session, recipe: AnyRecipe) -> None:
 
 def _embed_part(session: Session, recipe: AnyRecipe) -> None:
     options = session.options
-    wanted = _wanted(session.study, recipe, options)
-    _existing(session.study, recipe, options)
+    wanted = _wanted(session.study, session.catalog, recipe, options)
+    _existing(session.catalog, recipe, options)
     bases = [options.base, *(output_base(options.base, output) for output in options.also)]
     found = parts_of_sets(session.study, bases)
     session.summary.feature_sets = [feature_set.name for feature_set in found]
@@ -101,8 +106,8 @@ def _embed_part(session: Session, recipe: AnyRecipe) -> None:
         embed_part(session, work, feature_set, wanted)
 
 
-def _existing(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> FeatureSet | None:
-    existing = feature_sets.newest(study, options.base)
+def _existing(catalog: Catalog, recipe: AnyRecipe, options: ExtractOptions) -> FeatureSet | None:
+    existing = feature_sets.newest(catalog, options.base)
     if existing is not None and isinstance(existing.recipe, ImportedRecipe):
         problem = f"is the name of {existing.name}, which was imported"
         raise InputError(f"--features {options.base}", problem, "Choose another name.")
@@ -136,11 +141,11 @@ def _check_options(recipe: AnyRecipe, options: ExtractOptions) -> None:
         raise InputError(f"--also {options.also[0]}", problem, "Add --modality mri, or leave --also out.")
 
 
-def _wanted(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> Mapping[str, int]:
+def _wanted(study: Path, catalog: Catalog, recipe: AnyRecipe, options: ExtractOptions) -> Mapping[str, int]:
     """Ids of the images or exams asked for, with their size in bytes."""
     cohorts = list(options.cohorts) or None
     is_mri = isinstance(recipe, MriRecipe)
-    found = exam_sources(study, cohorts) if is_mri else sources(study, cohorts)
+    found = exam_sources(catalog, cohorts) if is_mri else sources(catalog, cohorts)
     if found:
         sizes = {source.image_id: source.bytes for source in found}
         return sizes if options.part is None else share(sizes, options.part)
@@ -152,7 +157,7 @@ def _wanted(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> Mapping[
 
 
 def _dry_run(study: Path, recipe: AnyRecipe, options: ExtractOptions) -> ExtractSummary:
-    wanted = _wanted(study, recipe, options)
+    wanted = _wanted(study, study, recipe, options)
     _existing(study, recipe, options)
     summary = ExtractSummary(modality=IMAGE_MODALITY[recipe.modality])
     for base in (options.base, *(output_base(options.base, output) for output in options.also)):
@@ -199,8 +204,7 @@ def _embed_missing(session: Session, work: Work, feature_set: FeatureSet, wanted
         wanted = {image_id: size for image_id, size in wanted.items() if image_id.startswith(own)}
     committer.adopt_found(feature_set.name)
     committer.done_images(feature_set.name)  # in a copied study the catalog learns the new modification times
-    committer.publish()
-    missing = plan(session.study, feature_set.name, wanted)
+    missing = plan(session.study, feature_set.name, wanted, session.catalog)
     summary.already_done += missing.done
     failed: dict[str, Failure] = {}
     for outcome in embed_all(session, work, feature_set, missing.todo):

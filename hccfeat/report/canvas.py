@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from hccfeat.report.compact import in_steps, without_references, without_wrappers
+
 # Okabe and Ito's palette without black (ink) and yellow (too pale on white).
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
@@ -142,10 +144,11 @@ def inline_svg(figure: Figure, key: str, title: str, description: str, numbers: 
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<defs>\s*</defs>", "", svg)
+    svg = re.sub(r"<defs>\s*</defs>", "", without_references(svg))
     svg = _own_ids(svg, key)
     # Inside tags only: the text between them holds results, which are never rounded here.
-    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{2,}", _coordinate, tag[0]), svg)
+    drawn = re.compile(r' d="([^"]*)"|-?\d+\.\d{2,}')
+    svg = re.sub(r"<[^>]*>", lambda tag: drawn.sub(_coordinates, tag[0]), _joined_lines(svg))
     svg = re.sub(r"#[0-9a-f]{6}(?=[;\"])", lambda m: _VARIABLES.get(m[0], m[0]), svg)
     svg = _shorter(svg)
     _, _, inside = svg.partition(">")
@@ -165,8 +168,8 @@ def _in_single_quotes(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&#39;")
 
 
-def _coordinate(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.1f}".removesuffix(".0")
+def _coordinates(found: re.Match[str]) -> str:
+    return f' d="{in_steps(found[1])}"' if found[1] else f"{float(found[0]):.1f}".removesuffix(".0")
 
 
 def _shorter(svg: str) -> str:
@@ -174,9 +177,6 @@ def _shorter(svg: str) -> str:
     svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     svg = re.sub(r"\n\s*", "\n", svg)
-    svg = re.sub(r' d="[^"]*"', lambda m: re.sub(r"\s*\n", "", re.sub(r"([A-Za-z]) ", r"\1", m[0])), svg)
-    svg = re.sub(r' d="(M[\d. MLz-]*)"', lambda m: f' d="{_straight(m[1])}"', svg)
-    svg = _joined_lines(svg)
     svg = svg.replace("<g/>", "")
     kept: list[bool] = []
 
@@ -186,33 +186,20 @@ def _shorter(svg: str) -> str:
         kept.append(tag[0] != "<g>")
         return tag[0] if kept[-1] else ""
 
-    return re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*)?>|</g>", group, svg))
-
-
-def _straight(path: str) -> str:
-    """Write level and upright pieces of a path of lines as such, and leave out pieces without a length."""
-    found, last = [], ("", "")
-    for command, x, y in re.findall(r"([MLz])(?:(-?[\d.]+) (-?[\d.]+))?", path):
-        if command != "L":
-            found.append(f"{command}{x} {y}".strip())
-        elif (x, y) != last:
-            found.append(f"V{y}" if x == last[0] else f"H{x}" if y == last[1] else f"L{x} {y}")
-        last = (x, y) if command != "z" else ("", "")
-    return "".join(found)
+    svg = re.sub(r"\n{2,}", "\n", re.sub(r"<g(?: [^>]*)?>|</g>", group, svg))
+    return without_wrappers(svg)
 
 
 def _joined_lines(svg: str) -> str:
-    """Join single lines of one look, which grids are made of, into one path each: where the first of them is."""
-    single = re.compile(
-        r'<path d="(M-?[\d.]+ -?[\d.]+[HV]-?[\d.]+)"( clip-path="[^"]*" style="fill: none;[^"]*")/>\n'
-    )
+    """Join the lines of a grid, which have one look, into one path: where the first of them is."""
+    single = re.compile(rf'<path d="(M[^"]*L[^"]*)"( clip-path="[^"]*" style="[^"]*stroke: {GRID};[^"]*")/>')
     looks: dict[str, list[str]] = {}
     for line, look in single.findall(svg):
         looks.setdefault(look, []).append(line)
 
     def joined(found: re.Match[str]) -> str:
         lines = looks.pop(found[2], [])
-        return f'<path d="{"".join(lines)}"{found[2]}/>\n' if lines else ""
+        return f'<path d="{"".join(lines)}"{found[2]}/>' if lines else ""
 
     return single.sub(joined, svg)
 

@@ -168,6 +168,8 @@ def _other_methods(result: EndpointResult) -> list[str]:
     texts += [curve.method for curve in result.incidences] + [row.method for row in result.comparisons]
     texts += [f"{test.test}: {test.method}" for test in result.tests] + [group.test for group in result.groups]
     texts += [ratio.kind for ratio in result.hazard_ratios]
+    if result.treatment is not None:
+        texts += [f"{one.name}: {one.note}" for one in result.treatment.interactions]
     return texts + [gap.method for found in result.modalities for gap in found.gaps]
 
 

@@ -102,6 +102,8 @@ def decision_figure(
         axes.set_ylim(-0.18 * top, 1.08 * top)
         axes.set_xlabel("Threshold risk")
         axes.set_ylabel("Net benefit")
+        axes.tick_params(axis="y", labelsize=8.5)  # "−0.025" is wide, and the name still has its place
+        axes.yaxis.set_label_coords(-0.108, 0.5)
         legend_below(figure, "Decision by", entries)
         if simulated:
             watermark(figure, axes)

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 EMBED_LIMIT = 24 * 1024
 """Bytes up to which a file is inside the page too."""
@@ -61,6 +62,12 @@ def _download(name: str, what: str, text: str) -> Download:
     raw = text.encode()
     kind = _KINDS["." + name.rsplit(".", 1)[-1]]
     embedded = len(raw) <= EMBED_LIMIT and name != "predictions.csv"
-    data = f"data:{kind};charset=utf-8;base64,{base64.b64encode(raw).decode('ascii')}" if embedded else ""
+    data = f"data:{kind};charset=utf-8{_embedded(raw)}" if embedded else ""
     rows = f"{max(text.count(chr(10)) - 1, 0):,}" if name.endswith(".csv") else ""
     return Download(name, what, rows, f"{len(raw) / 1024:.1f} KiB", data)
+
+
+def _embedded(raw: bytes) -> str:
+    """Return what follows the kind in a data URI: the text itself or base64, whichever is shorter."""
+    plain, packed = quote(raw, safe="!$'()*+,-./;=?@_~"), base64.b64encode(raw).decode("ascii")
+    return f",{plain}" if len(plain) < len(packed) else f";base64,{packed}"

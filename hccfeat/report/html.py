@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from hccfeat.analysis.results import StudyReport
 from hccfeat.files import write_text_atomically
+from hccfeat.report.compact import share_looks
 from hccfeat.report.twin import twin_files, write_twin
 from hccfeat.report.view import page_view
 from hccfeat.resources import resource_folder
@@ -63,13 +64,14 @@ def fill_template(name: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    script = (reports / "report.js").read_text(encoding="utf-8")
-    return environment.get_template(name).render(
+    script = "".join((reports / name).read_text(encoding="utf-8") for name in ("pdf.js", "report.js"))
+    page = environment.get_template(name).render(
         context,
         styles=Markup((reports / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         policy=content_security_policy(script),
     )
+    return share_looks(page)
 
 
 def content_security_policy(script: str) -> str:

@@ -69,11 +69,13 @@ def treatment_text(report: StudyReport) -> str:
             continue
         breslow = any(one.larger.ties == "breslow" for one in found.interactions)
         ties = " with Breslow's ties" if breslow else ""
+        pooled = next((one.imputed for one in found.interactions if one.imputed), "")
+        who = f", in complete cases and, by D3 over {pooled}, in all" if pooled else ""
         arms = f"{found.n[0]} untreated and {found.n[1]} treated patients ({found.who} of cohort {found.cohort})"
         texts.append(
             f"Treatment, {result.label}: in {arms} the product of treatment and the continuous risk of "
             f"{model_label(found.model)} was tested by likelihood ratio in Cox models{ties}, alone and adjusted "
-            "for what decided about treatment; the absolute difference in event-free share at "
+            f"for what decided about treatment{who}; the absolute difference in event-free share at "
             f"{found.horizon_months:g} months came from Kaplan-Meier estimates with Greenwood's variances, overall "
             "and by thirds of the risk; the arms were compared by standardised differences and by their "
             f"propensities ({found.overlap.method}). {' '.join(found.cautions)}"

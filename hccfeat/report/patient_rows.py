@@ -19,8 +19,8 @@ def patient_files(report: StudyReport) -> dict[str, str]:
     Returns
     -------
     dict
-        Empty unless ``report.patient_rows``; else ``predictions.csv``: endpoint, cohort, split, model, patient_id
-        and risk. The page itself never shows such a row.
+        Empty unless ``report.patient_rows``; else ``predictions.csv``: endpoint, cohort, split, model, patient_id,
+        risk and, where the model gives one, probability. The page itself never shows such a row.
     """
     if not report.patient_rows:
         return {}

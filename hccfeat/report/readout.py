@@ -1,7 +1,7 @@
 """What the page's script reads out of a figure: where the axes lie in the drawing, and the numbers drawn."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,6 +71,7 @@ def readout(
     """
     width, height = figure.get_size_inches() * 72
     found = []
+    packed = _without_repeats([_series(one) for panel in panels for one in panel.series])
     for panel in panels:
         box = panel.axes.get_position()
         corners = (box.x0 * width, (1 - box.y1) * height, box.x1 * width, (1 - box.y0) * height)
@@ -79,7 +80,7 @@ def readout(
                 "t": panel.title,
                 "b": [round(float(corner), 1) for corner in corners],
                 "l": [round(float(limit), DECIMALS) for limit in (*panel.axes.get_xlim(), *panel.axes.get_ylim())],
-                "s": [_series(one) for one in panel.series],
+                "s": [next(packed) for _ in panel.series],
             }
         )
     shown = decimals if decimals is not None else 1 if percent else 3
@@ -96,6 +97,14 @@ def _series(one: Series) -> dict[str, Any]:
     if one.model is not None:
         known["m"] = one.model
     return known
+
+
+def _without_repeats(series: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Leave out the x of a series where it is that of the series before."""
+    last = None
+    for one in series:
+        yield {name: value for name, value in one.items() if name != "x" or value != last}
+        last = one["x"]
 
 
 def _packed(values: NDArray[Any]) -> str:

@@ -109,9 +109,9 @@ def _row(place: str, model: str, metrics: Sequence[Metric], drawn: str) -> dict[
 
 
 def estimate_cell(metric: Metric) -> Markup:
-    """Return an estimate over its interval; where there is none, a dash that says why."""
+    """Return an estimate over its interval, or a dash that says why there is none: its method's first clause."""
     if metric.estimate is None:
-        return Markup('<span title="{}">{}</span>').format(metric.method, MISSING)
+        return Markup('<span title="{}">{}</span>').format(metric.method.split("; ")[0], MISSING)
     limits = interval(metric.lower, metric.upper, 2)
     below = Markup('<span class="limits">{}</span>').format(limits) if limits else ""
     return Markup('<span class="estimate">{}</span> {}').format(fixed(metric.estimate, 3), below)

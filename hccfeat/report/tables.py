@@ -61,6 +61,7 @@ def table(
     if not rows:
         return Markup("")
     heads = Markup("").join(_head(column) for column in columns)
+    numbers = 2 * sum(column.align == "right" for column in columns[1:]) > len(columns) - 1
     body: list[Markup] = []
     last = None
     for i, row in enumerate(rows[:MAX_ROWS]):
@@ -71,7 +72,8 @@ def table(
                     '<tr class="group"><th colspan="{}" scope="colgroup"><span class="place">{}</span></th></tr>\n'
                 ).format(len(columns), last)
             )
-        body.append(_row(columns, row, muted=i in muted, models=() if models is None else row.get(models, ())))
+        about = () if models is None else row.get(models, ())
+        body.append(_row(columns, row, numbers, muted=i in muted, models=about))
     more = (
         f'<p class="more">The first {MAX_ROWS} of {len(rows)} rows; the data file holds them all.</p>'
         if len(rows) > MAX_ROWS
@@ -79,9 +81,16 @@ def table(
     )
     return Markup(
         '<div class="scroll" id="{id}" tabindex="0" role="region" aria-label="{caption}">'
-        '<table class="table"><caption>{caption}</caption>\n<thead><tr>{heads}</tr></thead>\n'
+        '<table class="table{numbers}"><caption>{caption}</caption>\n<thead><tr>{heads}</tr></thead>\n'
         "<tbody>\n{body}</tbody></table></div>{more}"
-    ).format(id=table_id, caption=caption, heads=heads, body=Markup("").join(body), more=Markup(more))
+    ).format(
+        id=table_id,
+        numbers=" numbers" if numbers else "",
+        caption=caption,
+        heads=heads,
+        body=Markup("").join(body),
+        more=Markup(more),
+    )
 
 
 def _head(column: Column) -> Markup:
@@ -91,7 +100,9 @@ def _head(column: Column) -> Markup:
     return Markup('<th scope="col" class="{}{}"{}>{}</th>').format(column.align, short, off, label)
 
 
-def _row(columns: Sequence[Column], row: dict[str, Any], *, muted: bool, models: Sequence[int]) -> Markup:
+def _row(
+    columns: Sequence[Column], row: dict[str, Any], numbers: bool, *, muted: bool, models: Sequence[int]
+) -> Markup:
     marks = Markup(' class="muted"') if muted else Markup("")
     if models:
         marks += Markup(' data-m="{}"').format(" ".join(str(model) for model in models))
@@ -99,10 +110,11 @@ def _row(columns: Sequence[Column], row: dict[str, Any], *, muted: bool, models:
     for column in columns[1:]:
         text = row.get(column.key, "")
         short = isinstance(text, str) and 5 < len(text) <= SHORT_CELL and column.align == "left" and " " in text
-        kind = Markup(' class="short"') if short else _aligned(column)
+        kind = Markup(' class="short"') if short else _aligned(column, "right" if numbers else "left")
         cells += Markup("<td{}>{}</td>").format(kind, escape(text))
     return Markup("<tr{}>{}</tr>\n").format(marks, cells)
 
 
-def _aligned(column: Column) -> Markup:
-    return Markup("") if column.align == "left" else Markup(f' class="{column.align}"')
+def _aligned(column: Column, usual: str) -> Markup:
+    """Return a cell's alignment; most tables are numbers, whose cells then need not say so."""
+    return Markup("") if column.align == usual else Markup(f' class="{column.align}"')

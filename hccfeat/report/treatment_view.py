@@ -119,7 +119,7 @@ def _interactions(interactions: "Sequence[Interaction]", scene: Scene, key: str,
     ]
     rows: list[dict[str, Any]] = []
     for found in interactions:
-        events = f"n {sum(found.n)}, {count(sum(found.events), 'event')}"
+        events = f"n {sum(found.n)}, {count(sum(found.events), 'event')}{_incomplete(found)}"
         rows += [
             {
                 "group": f"{found.name}; {events}; {_test(found)}",
@@ -139,8 +139,16 @@ def _interactions(interactions: "Sequence[Interaction]", scene: Scene, key: str,
 def _test(found: "Interaction") -> str:
     if found.p is None:
         return f"no test of the interaction: {found.reason}"
+    if found.imputed:
+        return f"interaction: D3 over {found.imputed}, P {p_value(found.p)}"
     how = "penalised likelihood ratio (Firth, Breslow ties)" if found.replaced else "likelihood ratio"
     return f"interaction: {how} χ² {fixed(found.chisq, 2)}, df {found.df}, P {p_value(found.p)}"
+
+
+def _incomplete(found: "Interaction") -> str:
+    if not found.incomplete or found.imputed:
+        return ""
+    return f", {count(found.incomplete, 'patient')} without a covariate left out"
 
 
 def _limits(lower: float | None, upper: float | None) -> str:

@@ -38,10 +38,6 @@ class CumulativeIncidence:
     events: int
     competing: int
 
-    def at(self, when: ArrayLike) -> Floats:
-        """Incidence by each time; the last value after the curve's end."""
-        return np.append(0.0, self.incidence)[np.searchsorted(self.times, when, side="right")]
-
 
 def cumulative_incidence(time: ArrayLike, cause: ArrayLike, of: int = 1) -> CumulativeIncidence:
     """Cumulative incidence of one cause (Aalen and Johansen 1978) with Aalen's variance.

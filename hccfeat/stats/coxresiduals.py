@@ -1,4 +1,4 @@
-"""What follows from a fitted Cox model: baseline hazard, predicted risk, residuals and robust errors."""
+"""What follows from a fitted Cox model: baseline hazard, predicted risk, and Schoenfeld residuals."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,16 +55,6 @@ def predicted_risk(fit: CoxFit, x: ArrayLike, horizons: ArrayLike) -> Floats:
     return np.asarray(-np.expm1(-np.exp((matrix - fit.centre) @ fit.coefficients)[:, None] * at))
 
 
-def martingale_residuals(fit: CoxFit) -> Floats:
-    """Events minus expected events of each patient (n,), in the order given; they add up to zero.
-
-    Equals R's ``residuals(coxph, "martingale")``.
-    """
-    point = fit.at_maximum
-    expected = point.risk * fit.sets.collected(1 / point.denominator)
-    return _as_given(fit, fit.sets.event - expected)
-
-
 def schoenfeld_residuals(fit: CoxFit) -> Floats:
     """Covariates of each event minus their mean over those at risk (d, p), events by ascending time.
 
@@ -75,51 +65,6 @@ def schoenfeld_residuals(fit: CoxFit) -> Floats:
     return np.asarray(point.x[sets.events] - _tied_means(fit)[sets.tie])
 
 
-def score_residuals(fit: CoxFit) -> Floats:
-    """Each patient's share of the score (n, p), in the order given; R's ``residuals(coxph, "score")``."""
-    point, sets = fit.at_maximum, fit.sets
-    hazard = 1 / point.denominator
-    passed = point.x * sets.collected(hazard)[:, None] - sets.collected(hazard[:, None] * point.means)
-    residuals = -point.risk[:, None] * passed
-    residuals[sets.events] += point.x[sets.events] - _tied_means(fit)[sets.tie]
-    return _as_given(fit, residuals)
-
-
-def dfbeta(fit: CoxFit) -> Floats:
-    """Approximate change of the coefficients by leaving each patient in (n, p); R's ``"dfbeta"`` residuals."""
-    return np.asarray(score_residuals(fit) @ fit.covariance)
-
-
-def robust_covariance(fit: CoxFit, cluster: ArrayLike | None = None) -> Floats:
-    """Sandwich covariance (p, p) of Lin and Wei 1989; R's ``coxph(robust = TRUE)``.
-
-    Parameters
-    ----------
-    cluster : array (n,), optional
-        Label of each row's patient or site, whose rows are summed first.
-
-    Raises
-    ------
-    AnalysisError
-        If there is not one label per row.
-    """
-    change = dfbeta(fit)
-    if cluster is not None:
-        labels = np.unique(np.asarray(cluster), return_inverse=True)[1]
-        if labels.shape != (fit.n,):
-            raise AnalysisError("cluster", "does not match the fit", "Give one label per row.")
-        summed = np.zeros((labels.max() + 1, change.shape[1]))
-        np.add.at(summed, labels, change)
-        change = summed
-    return np.asarray(change.T @ change)
-
-
 def _tied_means(fit: CoxFit) -> Floats:
     """Mean of the covariates over those at risk at each distinct event time (k, p)."""
     return np.asarray(np.add.reduceat(fit.at_maximum.means, fit.sets.starts, axis=0) / fit.sets.tied[:, None])
-
-
-def _as_given(fit: CoxFit, values: Floats) -> Floats:
-    back = np.empty_like(values)
-    back[fit.sets.order] = values
-    return back

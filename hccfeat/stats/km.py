@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hccfeat.errors import AnalysisError
-from hccfeat.stats.estimate import Estimate, Z, binary_labels, checked_survival, same_length
-from hccfeat.stats.intervals import normal_estimate, wald_p
+from hccfeat.stats.estimate import Estimate, Z, checked_survival
+from hccfeat.stats.intervals import normal_estimate
 
 Floats = NDArray[np.float64]
 Scale = Literal["log", "log-log", "plain"]
@@ -170,31 +170,6 @@ def restricted_mean(time: ArrayLike, event: ArrayLike, horizon: float) -> Estima
     value, error, n, events = _restricted(time, event, horizon)
     name, note = f"mean event-free time up to {horizon:g}", "95 % interval of Greenwood"
     return normal_estimate(value, error, n, events, name, note, (0.0, horizon))
-
-
-def restricted_mean_difference(
-    time: ArrayLike, event: ArrayLike, second: ArrayLike, horizon: float
-) -> tuple[Estimate, float | None]:
-    """Restricted mean of the second group minus the first, with its interval and P; ``survRM2::rmst2``.
-
-    Parameters
-    ----------
-    second : array of 0/1 (n,)
-        Whether the patient is in the second group.
-
-    Raises
-    ------
-    AnalysisError
-        If a group is empty or was not followed to the horizon.
-    """
-    t, e = checked_survival(time, event)
-    group = binary_labels(second)
-    same_length(time=t, group=group)
-    one, two = (_restricted(t[rows], e[rows], horizon) for rows in (~group, group))
-    value, error = two[0] - one[0], float(np.hypot(one[1], two[1]))
-    name = f"difference in mean event-free time up to {horizon:g}"
-    found = normal_estimate(value, error, len(t), int(e.sum()), name, "95 % interval of Greenwood")
-    return found, wald_p(value, error)
 
 
 def _restricted(time: ArrayLike, event: ArrayLike, horizon: float) -> tuple[float, float, int, int]:

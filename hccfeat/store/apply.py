@@ -65,10 +65,11 @@ def apply_record(connection: duckdb.DuckDBPyConnection, record: Record, study: P
             _forget_failures(connection, rows)
         insert_rows(connection, table, rows)
         _check_key(connection, table)
-    for row in record.tables.get("feature_set", []):
+    registered = record.tables.get("feature_set", [])
+    for row in registered:
         create_vector_tables(connection, row["feature_set"], row["dim"])
-    if views and (added or "feature_set" in record.tables):
-        refresh_views(connection)
+    if views and (added or registered):
+        refresh_views(connection, None if added else {row["base"] for row in registered})
     if "image" in touched:
         realign_vectors(connection)
     if "extraction_failure" in touched:

@@ -131,7 +131,12 @@ def discard_if_damaged(study: Path, error: BaseException | None) -> StoreError |
 
 
 def build_catalog(
-    study: Path, target: Path, records: list[Record] | None = None, shards: Iterable[ShardInfo] | None = None
+    study: Path,
+    target: Path,
+    records: list[Record] | None = None,
+    shards: Iterable[ShardInfo] | None = None,
+    *,
+    views: bool = True,
 ) -> list[Finding]:
     """Make a catalog file from the study's records and shards; it appears complete or not at all.
 
@@ -145,6 +150,8 @@ def build_catalog(
         In sequence order; read from the study by default.
     shards : iterable of ShardInfo, optional
         Checked from the files of every registered feature set by default.
+    views : bool
+        False makes the tables only, which is what is compared.
 
     Returns
     -------
@@ -166,7 +173,8 @@ def build_catalog(
                 create_tables(connection)
                 for record in history:
                     apply_record(connection, record, study, views=False)
-                refresh_views(connection)
+                if views:
+                    refresh_views(connection)
             infos = found_shards(study, connection, found) if shards is None else shards
             for batch in batches(infos):
                 with transaction(connection):

@@ -24,6 +24,10 @@ class Ask(Protocol):
         ...
 
 
+Catalog = Path | Ask
+"""What can be asked: a study folder, whose published catalog is opened for each statement, or an open catalog."""
+
+
 def open_catalog(study: Path) -> duckdb.DuckDBPyConnection:
     """Connect read-only to the published catalog; close the connection when done.
 
@@ -78,13 +82,13 @@ def asking(study: Path) -> Iterator[Ask]:
         connection.close()
 
 
-def query(study: Path, sql: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
-    """Run one SELECT of the package's own on the published catalog.
+def query(catalog: Catalog, sql: str, params: Sequence[Any] | None = None) -> pl.DataFrame:
+    """Run one SELECT of the package's own.
 
     Parameters
     ----------
-    study : Path
-        Study folder.
+    catalog : Path or Ask
+        Study folder, whose published catalog is opened, or a catalog that is open.
     sql : str
         Statement; ``?`` stands for a parameter.
     params : sequence, optional
@@ -100,7 +104,9 @@ def query(study: Path, sql: str, params: Sequence[Any] | None = None) -> pl.Data
     StoreError
         As :func:`asking`.
     """
-    with asking(study) as ask:
+    if not isinstance(catalog, Path):
+        return catalog(sql, params)
+    with asking(catalog) as ask:
         return ask(sql, params)
 
 
@@ -153,13 +159,13 @@ def table_differences(a: Path, b: Path) -> list[str]:
         for name, path in (("a", a), ("b", b)):
             quoted = str(path).replace("'", "''")
             connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
-        tables = {name: _tables(connection, name) for name in ("a", "b")}
+        tables = _tables(connection)
         differences = []
         for table in sorted(set(tables["a"]) | set(tables["b"])):
             if tables["a"].get(table) != tables["b"].get(table):
                 differences.append(f"{table}: columns differ")
                 continue
-            only = [_only_in(connection, table, x, y) for x, y in (("a", "b"), ("b", "a"))]
+            only = _only_in_each(connection, table)
             if any(only):
                 differences.append(f"{table}: {only[0]} rows only in the first, {only[1]} only in the second")
         return differences
@@ -167,22 +173,29 @@ def table_differences(a: Path, b: Path) -> list[str]:
         connection.close()
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, list[tuple[str, str]]]:
+def _tables(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, list[tuple[str, str]]]]:
+    """Columns and their types by table, of catalogs ``a`` and ``b``."""
     rows = connection.execute(
-        "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c "
+        "SELECT c.database_name, c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c "
         "JOIN duckdb_tables() AS t ON t.table_oid = c.table_oid AND t.database_name = c.database_name "
-        "WHERE c.database_name = ? ORDER BY c.table_name, c.column_index",
-        [database],
+        "WHERE c.database_name IN ('a', 'b') ORDER BY c.table_name, c.column_index"
     ).fetchall()
-    found: dict[str, list[tuple[str, str]]] = {}
-    for table, column, kind in rows:
-        found.setdefault(table, []).append((column, kind))
+    found: dict[str, dict[str, list[tuple[str, str]]]] = {"a": {}, "b": {}}
+    for database, table, column, kind in rows:
+        found[database].setdefault(table, []).append((column, kind))
     return found
 
 
-def _only_in(connection: duckdb.DuckDBPyConnection, table: str, left: str, right: str) -> int:
+def _only_in_each(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[int, int]:
+    """How many rows of a table only ``a`` has, and only ``b``: both have equally many of those they share."""
+    sizes = connection.execute(
+        f'SELECT (SELECT count(*) FROM a."{table}"), (SELECT count(*) FROM b."{table}")'
+    ).fetchone()
+    assert sizes is not None
+    if not any(sizes):
+        return 0, 0
     row = connection.execute(
-        f'SELECT count(*) FROM (SELECT * FROM {left}."{table}" EXCEPT ALL SELECT * FROM {right}."{table}")'
+        f'SELECT count(*) FROM (SELECT * FROM a."{table}" EXCEPT ALL SELECT * FROM b."{table}")'
     ).fetchone()
     assert row is not None
-    return int(row[0])
+    return int(row[0]), int(row[0] - sizes[0] + sizes[1])

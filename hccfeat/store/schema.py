@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from string import Template
 
 import duckdb
@@ -33,7 +33,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """Columns that identify a row; a second row with the same values is refused."""
 
-RECORD_TABLES = frozenset({*KEYS, "rejected_row", "metric", "hazard_ratio", "removal"})
+RECORD_TABLES = frozenset({*KEYS, "rejected_row", "metric", "subgroup_metric", "hazard_ratio", "removal"})
 """Tables that records may fill; the others follow from shards and records."""
 
 COLUMN_TYPES = ("DOUBLE", "BOOLEAN", "BIGINT", "VARCHAR")
@@ -126,16 +126,21 @@ def add_clinical_columns(
     return changed
 
 
-def refresh_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make every analyst view anew, for the clinical columns and feature sets that there are now."""
+def refresh_views(connection: duckdb.DuckDBPyConnection, bases: Collection[str] | None = None) -> None:
+    """Make the analyst views anew, for the clinical columns and feature sets that there are now.
+
+    With ``bases`` only those of the vectors of feature sets of these names: a new version changes no others.
+    """
+    changed = None if bases is None else {safe_name(base) for base in bases}
     folder = resource_folder("sql") / "views"
     tables = columns_by_table(connection)
     for path in sorted(folder.glob("*.sql")):
         text = path.read_text(encoding="utf-8")
         if "$base" in text:
             for values in _newest_vectors(connection, tables):
-                connection.execute(Template(text).substitute(values))
-        else:
+                if changed is None or values["base"] in changed:
+                    connection.execute(Template(text).substitute(values))
+        elif changed is None:
             connection.execute(Template(text).safe_substitute(columns=_clinical_columns(tables["clinical"])))
     _describe_views(connection)
 

@@ -17,13 +17,14 @@ COMMENT ON COLUMN run.versions IS 'of hccfeat and the libraries';
 COMMENT ON COLUMN run.settings IS 'options of the run and the study file';
 
 CREATE TABLE prediction (
-    run_id     VARCHAR NOT NULL,
-    endpoint   VARCHAR NOT NULL,
-    cohort     VARCHAR NOT NULL,
-    split      VARCHAR NOT NULL,
-    model      VARCHAR NOT NULL,
-    patient_id VARCHAR NOT NULL,
-    risk       DOUBLE
+    run_id      VARCHAR NOT NULL,
+    endpoint    VARCHAR NOT NULL,
+    cohort      VARCHAR NOT NULL,
+    split       VARCHAR NOT NULL,
+    model       VARCHAR NOT NULL,
+    patient_id  VARCHAR NOT NULL,
+    risk        DOUBLE,
+    probability DOUBLE
 );
 COMMENT ON TABLE prediction IS 'Risk of a patient by a model. Key: run_id, endpoint, split, model, patient_id';
 COMMENT ON COLUMN prediction.run_id IS 'a row of table run';
@@ -32,7 +33,8 @@ COMMENT ON COLUMN prediction.cohort IS 'cohort of the patient';
 COMMENT ON COLUMN prediction.split IS 'apparent (patients seen in training), held_out, external or cross_validation';
 COMMENT ON COLUMN prediction.model IS 'name of the model';
 COMMENT ON COLUMN prediction.patient_id IS 'the patient: a row of table patient';
-COMMENT ON COLUMN prediction.risk IS 'higher = worse; probability of the event where the model gives one';
+COMMENT ON COLUMN prediction.risk IS 'higher = worse; ranks patients';
+COMMENT ON COLUMN prediction.probability IS 'of the label, or of the event by the endpoint''s horizon; NULL where the model gives none';
 
 CREATE TABLE metric (
     run_id   VARCHAR NOT NULL,
@@ -61,6 +63,38 @@ COMMENT ON COLUMN metric.upper IS 'upper end of the 95 % interval';
 COMMENT ON COLUMN metric.n IS 'patients';
 COMMENT ON COLUMN metric.events IS 'patients with the event';
 COMMENT ON COLUMN metric.method IS 'how number and interval are computed';
+
+CREATE TABLE subgroup_metric (
+    run_id   VARCHAR NOT NULL,
+    endpoint VARCHAR NOT NULL,
+    cohort   VARCHAR NOT NULL,
+    split    VARCHAR NOT NULL,
+    model    VARCHAR NOT NULL,
+    item     VARCHAR NOT NULL,
+    level    VARCHAR NOT NULL,
+    metric   VARCHAR NOT NULL,
+    estimate DOUBLE,
+    lower    DOUBLE,
+    upper    DOUBLE,
+    n        BIGINT,
+    events   BIGINT,
+    method   VARCHAR
+);
+COMMENT ON TABLE subgroup_metric IS 'One number of one model within a group of patients, with its 95 % interval';
+COMMENT ON COLUMN subgroup_metric.run_id IS 'a row of table run';
+COMMENT ON COLUMN subgroup_metric.endpoint IS 'what is predicted, such as 1y';
+COMMENT ON COLUMN subgroup_metric.cohort IS 'cohort of the patients judged';
+COMMENT ON COLUMN subgroup_metric.split IS 'held_out, external or cross_validation';
+COMMENT ON COLUMN subgroup_metric.model IS 'name of the model';
+COMMENT ON COLUMN subgroup_metric.item IS 'clinical variable that makes the groups, such as sex';
+COMMENT ON COLUMN subgroup_metric.level IS 'the group, such as female; not recorded: patients without a value';
+COMMENT ON COLUMN subgroup_metric.metric IS 'c_index, auroc or observed_expected';
+COMMENT ON COLUMN subgroup_metric.estimate IS 'the number';
+COMMENT ON COLUMN subgroup_metric.lower IS 'lower end of the 95 % interval';
+COMMENT ON COLUMN subgroup_metric.upper IS 'upper end of the 95 % interval';
+COMMENT ON COLUMN subgroup_metric.n IS 'patients of the group';
+COMMENT ON COLUMN subgroup_metric.events IS 'patients of the group with the event';
+COMMENT ON COLUMN subgroup_metric.method IS 'how number and interval are computed, or why there is none';
 
 CREATE TABLE hazard_ratio (
     run_id   VARCHAR NOT NULL,

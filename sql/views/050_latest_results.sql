@@ -5,6 +5,12 @@ FROM metric AS m
 LEFT JOIN run AS r ON r.run_id = m.run_id
 QUALIFY rank() OVER (PARTITION BY m.endpoint ORDER BY r.started DESC NULLS LAST, m.run_id DESC) = 1;
 
+CREATE OR REPLACE VIEW latest_subgroup_metric AS
+SELECT m.*
+FROM subgroup_metric AS m
+LEFT JOIN run AS r ON r.run_id = m.run_id
+QUALIFY rank() OVER (PARTITION BY m.endpoint ORDER BY r.started DESC NULLS LAST, m.run_id DESC) = 1;
+
 CREATE OR REPLACE VIEW latest_hazard_ratio AS
 SELECT h.*
 FROM hazard_ratio AS h
@@ -23,6 +29,7 @@ FROM latest_prediction AS p
 LEFT JOIN patient_outcome AS o ON o.patient_id = p.patient_id;
 
 COMMENT ON VIEW latest_metric IS 'Metrics of the newest analysis of each endpoint';
+COMMENT ON VIEW latest_subgroup_metric IS 'Metrics within groups of patients of the newest analysis of each endpoint that has any';
 COMMENT ON VIEW latest_hazard_ratio IS 'Hazard ratios of the newest analysis of each endpoint';
 COMMENT ON VIEW latest_prediction IS 'Risks of the newest analysis of each endpoint';
 COMMENT ON VIEW latest_prediction_outcome IS 'Risks of the newest analysis of each endpoint beside what became of the patient';

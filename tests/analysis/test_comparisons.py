@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from statsmodels.stats.multitest import multipletests
 
+from hccfeat.analysis.comparators import ComparatorOptions
 from hccfeat.analysis.comparisons import (
     ADDED,
     ADDED_IMPUTED,
@@ -80,7 +81,7 @@ def risks(data: EndpointData, seed: int = 2) -> dict[str, np.ndarray]:
 def rows_of(data: EndpointData, found: dict[str, np.ndarray], split: SplitRole = "held_out") -> list[Prediction]:
     ids = data.patients["patient_id"].to_list()
     return [
-        Prediction("1y", "internal", split, model, patient, float(value))
+        Prediction("1y", "internal", split, model, patient, float(value), float(value))
         for model, risk in found.items()
         for patient, value in zip(ids, risk, strict=True)
     ]
@@ -270,18 +271,30 @@ def test_what_cannot_be_had_says_why(data: EndpointData) -> None:
 def test_the_predictions_of_an_analysis_are_compared(
     study: Callable[..., EndpointData], quick: type, settings: AnalysisConfig
 ) -> None:
+    """And Cox models, whose risk is none, by their probability at the horizon."""
     made = study()
-    found = compare_models(made, analyse(made, settings, fit_images=quick).predictions, settings)
+    result = analyse(made, settings, fit_images=quick, comparators=ComparatorOptions(("cox",)))
+    found = compare_models(made, result.predictions, settings)
     assert {(r.cohort, r.split) for r in found} == {("internal", "held_out"), ("external", "external")}
     gap = row([r for r in found if r.split == "held_out"], PPS, CLINICAL, AUROC)
     assert gap.p is not None
+    judged = judged_risks(made, result.predictions)[0]
     assert gap == row(
-        compare_pairs(
-            judged_risks(made, analyse(made, settings, fit_images=quick).predictions)[0],
-            model_pairs([PPS, CLINICAL, INTEGRATED], CLINICAL), settings, CLINICAL,
-        ),
+        compare_pairs(judged, model_pairs([PPS, CLINICAL, INTEGRATED], CLINICAL), settings, CLINICAL),
         PPS, CLINICAL, AUROC,
     )  # fmt: skip
+    score = {(r.split, r.model): r.estimate for r in result.metrics if r.metric == "brier"}
+    for split in ("held_out", "external"):
+        cox = row([r for r in found if r.split == split], "cox_clinical", CLINICAL, BRIER)
+        assert cox.difference == pytest.approx(score[split, "cox_clinical"] - score[split, CLINICAL], rel=1e-9)
+        assert cox.lower < cox.difference < cox.upper
+
+
+def test_a_model_without_a_probability_has_no_brier_difference(data: EndpointData) -> None:
+    rows = [replace(r, probability=None) if r.model == PPS else r for r in rows_of(data, risks(data))]
+    gap = row(compare_models(data, rows, SETTINGS), PPS, CLINICAL, BRIER)
+    assert (gap.difference, gap.n) == (None, data.patients.height)
+    assert gap.method == f"difference in Brier score not estimated: {PPS} without a probability"
 
 
 def with_judges(found: EndpointResult, data: EndpointData, settings: AnalysisConfig) -> list[ModelComparison]:

@@ -88,16 +88,20 @@ def test_the_report_has_the_section(analysed: tuple[Study, dict[str, Any]]) -> N
 
 
 def test_groups_are_judged_on_the_split_and_over_folds(analysed: tuple[Study, dict[str, Any]]) -> None:
-    rows = rows_of(Path(analysed[1]["report"]).parent / "data" / "subgroups.csv")
+    study, summary = analysed
+    rows = rows_of(Path(summary["report"]).parent / "data" / "subgroups.csv")
+    stored = query(study.folder, "SELECT * EXCLUDE (run_id) FROM subgroup_metric").to_dicts()
+    names = sorted(stored[0])
+    assert sorted([["" if row[name] is None else str(row[name]) for name in names] for row in stored]) == sorted(
+        [[row[name] for name in names] for row in rows]
+    )
     assert {(row["endpoint"], row["metric"]) for row in rows} == {
         *(("1y", metric) for metric in ("c_index", "observed_expected")),
         *(("mvi", metric) for metric in ("auroc", "observed_expected")),
     }
-    assert {row["split"] for row in rows if row["metric"] != "observed_expected"} == {
-        "held_out",
-        "cross_validation",
-    }
-    assert {row["split"] for row in rows if row["metric"] == "observed_expected"} == {"held_out"}
+    for ratio in (True, False):
+        splits = {row["split"] for row in rows if (row["metric"] == "observed_expected") == ratio}
+        assert splits == {"held_out", "cross_validation"}
     assert {row["level"] for row in rows} >= {"female", "male"}
     crossed = [row for row in rows if row["split"] == "cross_validation"]
     assert any(row["lower"] for row in crossed)

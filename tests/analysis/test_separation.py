@@ -21,7 +21,6 @@ def test_none_of_ten_against_five_of_eight_has_firths_closed_form() -> None:
     assert "Firth" in term.method
     assert fit.condition.kind == "separation"
     assert "group tell the classes apart" in fit.condition.reason
-    assert fit.predict(np.array([[0.0], [1.0]])) == pytest.approx([0.5 / 11, 5.5 / 9], abs=1e-6)
 
 
 def test_without_separation_it_is_maximum_likelihood() -> None:
@@ -33,7 +32,6 @@ def test_without_separation_it_is_maximum_likelihood() -> None:
     assert [term.coefficient for term in fit.terms] == pytest.approx(expected.coefficients)
     assert fit.terms[1].lower == pytest.approx(np.exp(expected.intervals()[1, 0]))
     assert fit.condition is None
-    assert fit.predict(x) == pytest.approx(expected.predict(x))
 
 
 @pytest.mark.parametrize(

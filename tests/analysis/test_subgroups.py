@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hccfeat.analysis.data import EndpointData, population
-from hccfeat.analysis.models import classifier
+from hccfeat.analysis.data import EndpointData
 from hccfeat.analysis.results import EndpointResult, Prediction, SplitRole, SubgroupMetric
-from hccfeat.analysis.subgroups import add_observed_expected, add_subgroups, patient_groups
+from hccfeat.analysis.subgroups import add_subgroups, patient_groups
 from hccfeat.cohort.descriptions import Variable
 from hccfeat.errors import ConfigError
 from hccfeat.stats.calibration import calibration, survival_calibration
@@ -50,8 +49,13 @@ def result() -> EndpointResult:
     return EndpointResult("1y", "Recurrence", 12.0, "none")
 
 
-def one(found: EndpointResult, level: str) -> SubgroupMetric:
-    (row,) = [row for row in found.subgroups if row.level == level]
+def told(rows: list[Prediction]) -> list[Prediction]:
+    """The same, with a probability each."""
+    return [replace(row, probability=float(1 / (1 + np.exp(-row.risk)))) for row in rows]
+
+
+def one(found: EndpointResult, level: str, ratio: bool = False) -> SubgroupMetric:
+    (row,) = [row for row in found.subgroups if row.level == level and (row.metric == "observed_expected") == ratio]
     return row
 
 
@@ -150,33 +154,33 @@ def test_a_cross_validation_is_judged_inside_its_folds() -> None:
     assert one(alone, "male").upper == pytest.approx(one(single, "male").upper, abs=0.02)
 
 
-def test_observed_over_expected_by_hand() -> None:
-    made = data()
-    patients = population(made, "internal", "held_out", "held_out")
-    risk = dict(zip(made.patients["patient_id"], 1 / (1 + np.exp(-risks(made))), strict=True))
-    models = [classifier("m", "as given", lambda asked: np.array([risk[one] for one in asked.ids]))]
-    models.append(replace(models[0], name="ranks", probability=None))
-    found = result()
-    add_observed_expected(found, made, models, patients)
-    order = [made.patients["patient_id"].to_list().index(one) for one in patients.ids]
-    male = SEX[order] == "male"
-    p = np.array([risk[one] for one in patients.ids])[male]
-    expected = survival_calibration(patients.months[male], patients.recurred[male], p, 12.0).ratio
-    mine = one(found, "male")
-    assert (mine.estimate, mine.lower, mine.metric) == (expected.value, expected.lower, "observed_expected")
-    assert one(found, "yes").estimate is None
-    assert {row.model for row in found.subgroups} == {"m"}
+@pytest.mark.parametrize("folds", [1, 4])
+def test_observed_over_expected_by_hand(folds: int) -> None:
+    """Of everybody in the group, in a cross-validation too: probabilities of its folds are on one scale."""
+    made, found = data(), result()
+    ids = made.patients["patient_id"].to_list()
+    given = {patient: k % folds for k, patient in enumerate(ids)}
+    rows = judged(made, "cross_validation" if folds > 1 else "held_out")
+    rows = told(rows) + [replace(row, model="ranks") for row in rows]
+    add_subgroups(found, made, rows, given)
+    p, probability, male = made.patients, 1 / (1 + np.exp(-risks(made))), SEX == "male"
+    months, recurred = p["months"].to_numpy()[male], p["recurred"].to_numpy()[male].astype(float)
+    expected = survival_calibration(months, recurred, probability[male], 12.0).ratio
+    mine = [row for row in found.subgroups if row.model == "m"]
+    ratio = one(replace(found, subgroups=mine), "male", ratio=True)
+    assert (ratio.estimate, ratio.lower) == (pytest.approx(expected.value), pytest.approx(expected.lower))
+    assert ("out-of-fold" in ratio.method) == (folds > 1)
+    assert (ratio.n, ratio.events) == (male.sum(), ((months <= 12) & (recurred == 1)).sum())
+    assert one(replace(found, subgroups=mine), "yes", ratio=True).estimate is None
+    assert {row.model for row in found.subgroups if row.metric == "observed_expected"} == {"m"}
     plain, label = data(timed=False, horizon_months=None), result()
-    add_observed_expected(label, plain, models, population(plain, "internal", "held_out", "held_out"))
-    known = male & patients.labelled
-    p = np.array([risk[one] for one in patients.ids])[known]
-    assert one(label, "male").estimate == calibration(patients.y[known], p).ratio.value
+    add_subgroups(label, plain, told(judged(plain)))
+    known = male & p["y"].is_not_null().to_numpy()
+    expected = calibration(p["y"].cast(pl.Float64).to_numpy()[known], probability[known]).ratio
+    assert one(label, "male", ratio=True).estimate == pytest.approx(expected.value)
 
 
 def test_nothing_is_judged_unless_it_is_asked_for() -> None:
     found = result()
-    add_subgroups(found, study(N), judged(study(N)))
-    made = data()
-    model = classifier("m", "as given", lambda asked: np.full(len(asked), 0.5))
-    add_observed_expected(found, made, [model], population(made, "internal", "held_out", "apparent"))
+    add_subgroups(found, study(N), told(judged(study(N))))
     assert found.subgroups == []

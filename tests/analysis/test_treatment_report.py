@@ -10,7 +10,10 @@ from hccfeat.analysis.indicator_hazards import TwoGroups
 from hccfeat.analysis.interaction import PRODUCT, interaction
 from hccfeat.analysis.results import EndpointResult
 from hccfeat.analysis.treatment_report import TreatmentFindings, add_treatment, benefits_of, treatment_findings
+from hccfeat.config import AnalysisConfig
 from hccfeat.errors import LeakageError
+from hccfeat.report.blocks import Scene
+from hccfeat.report.treatment_view import treatment
 from hccfeat.stats.survival_difference import survival_difference
 from tests.analysis.conftest import make_study
 from tests.analysis.test_treatment import people
@@ -19,6 +22,8 @@ CODINGS = (
     TwoGroups("hbsag", "HBsAg: no", "HBsAg: yes", None),
     TwoGroups("tumour_size", "size <= 0.5 cm", "size > 0.5 cm", 0.5),
 )
+
+SETTINGS = AnalysisConfig(missing="complete")
 
 
 class Told:
@@ -52,7 +57,7 @@ def data() -> EndpointData:
 
 @pytest.fixture(scope="module")
 def found(data: EndpointData) -> TreatmentFindings:
-    findings = treatment_findings(data, result_of(data), CODINGS)
+    findings = treatment_findings(data, result_of(data), CODINGS, SETTINGS)
     assert findings is not None
     return findings
 
@@ -82,6 +87,37 @@ def test_the_interaction_is_that_of_the_reproduction(found: TreatmentFindings) -
         "not adjusted",
         "adjusted for size > 0.5 cm",
         "adjusted for size > 0.5 cm and their products with the risk",
+    ]
+
+
+def test_missing_covariates_are_imputed_beside_the_complete_cases(data: EndpointData) -> None:
+    found = treatment_findings(data, result_of(data), CODINGS, AnalysisConfig(imputations=3))
+    assert [one.name.endswith("imputed") for one in found.interactions] == [False, False, True, False, True]
+    assert {one.n for one in found.interactions if one.imputed} == {found.n}
+    _, cases, pooled, *_ = found.interactions
+    assert cases.incomplete == pooled.incomplete == sum(found.n) - sum(cases.n) > 0
+    assert found.conditions == ()
+    scene = Scene(0, {"pps_mlp": 0}, simulated=False)
+    result = replace(result_of(data), treatment=found)
+    shown = str(treatment(result, scene, "e").parts[0].tables[0])
+    assert f"{cases.incomplete} patients without a covariate left out" in shown
+    assert f"interaction: D3 over 3 imputations, {pooled.incomplete} of {sum(found.n)} patients" in shown
+
+
+def test_why_nothing_is_pooled_is_a_condition(data: EndpointData) -> None:
+    """Five events, in both arms, are too few for the five coefficients of the model with products."""
+    first = pl.col("recurred") & (
+        pl.col("recurred").cast(pl.Int64).cum_sum().over("treated") <= 2 + pl.col("treated")
+    )
+    judged = (pl.col("role") == "held_out") | pl.col("treated")
+    few = data.patients.sort(judged, descending=True).with_columns(recurred=first, event=first)
+    made = replace(data, patients=few)
+    found = treatment_findings(made, result_of(made), CODINGS, AnalysisConfig(imputations=3))
+    assert sum(found.events) == 5
+    last = found.interactions[-1]
+    assert (last.p, last.reason) == (None, "5 events for 5 coefficients")
+    assert ("too_many_parameters", f"{last.reason}; no test") in [
+        (one.kind, one.reason) for one in found.conditions
     ]
 
 
@@ -125,7 +161,7 @@ def test_few_events_and_arms_apart_are_cautioned_about(data: EndpointData) -> No
     flags = data.indicators.join(data.patients.select("patient_id", "treated"), on="patient_id")
     told = flags.with_columns(hbsag=pl.col("treated").cast(pl.Float64)).drop("treated")
     made = replace(data, patients=rare, indicators=told)
-    found = treatment_findings(made, result_of(made), CODINGS)
+    found = treatment_findings(made, result_of(made), CODINGS, SETTINGS)
     text = " ".join(found.cautions)
     assert "too few" in text
     assert "overlap cannot be told" in text
@@ -145,7 +181,7 @@ def test_an_arm_that_expects_few_events_is_tested_by_permutations(data: Endpoint
     few = few.filter(~pl.col("patient_id").is_in(treated) | pl.col("patient_id").is_in(sorted(kept)))
     made = replace(data, patients=few, seen=data.seen & set(few["patient_id"]) - kept)
     result = result_of(made)
-    add_treatment(result, made, CODINGS, seed=3)
+    add_treatment(result, made, CODINGS, AnalysisConfig(seed=3))
     arms = result.treatment.arms.curves
     assert (arms.test, arms.logrank_chisq) == ("permutation log-rank, 9999 permutations", None)
     assert 0 < arms.logrank_p <= 1
@@ -161,7 +197,7 @@ def test_few_events_in_all_leave_the_arms_without_p(data: EndpointData) -> None:
     made = replace(
         data, patients=data.patients.sort(judged, descending=True).with_columns(recurred=first, event=first)
     )
-    found = treatment_findings(made, result_of(made), CODINGS)
+    found = treatment_findings(made, result_of(made), CODINGS, SETTINGS)
     assert 0 < sum(found.events) < 5
     assert (found.arms.curves.logrank_p, len(found.arms.curves.curves)) == (None, 2)
     assert all(one.p is None and one.larger.terms == () for one in found.interactions)
@@ -172,18 +208,18 @@ def test_nothing_is_said_without_treated_patients_images_or_times(data: Endpoint
     untreated = replace(data, patients=data.patients.with_columns(treated=pl.lit(value=False)))
     clinical, untimed = replace(data, images=None), replace(data, timed=False)
     for made in (untreated, clinical, untimed):
-        assert treatment_findings(made, result_of(made), CODINGS) is None
-    assert treatment_findings(data, result_of(data, "other"), CODINGS) is None
+        assert treatment_findings(made, result_of(made), CODINGS, SETTINGS) is None
+    assert treatment_findings(data, result_of(data, "other"), CODINGS, SETTINGS) is None
 
 
 def test_a_treated_patient_who_trained_the_encoder_is_refused(data: EndpointData) -> None:
     treated = data.patients.filter(pl.col("treated") & (pl.col("role") == "train"))["patient_id"][0]
     made = replace(data, seen=data.seen | {treated})
     with pytest.raises(LeakageError, match="1 of"):
-        treatment_findings(made, result_of(made), CODINGS)
+        treatment_findings(made, result_of(made), CODINGS, SETTINGS)
 
 
 def test_exams_have_a_risk_too(data: EndpointData) -> None:
     made = replace(data, modality="mri", horizon_months=None)
-    found = treatment_findings(made, result_of(made, "mri_mlp"), ())
+    found = treatment_findings(made, result_of(made, "mri_mlp"), (), SETTINGS)
     assert (found.model, found.horizon_months, len(found.interactions)) == ("mri_mlp", 24.0, 1)

@@ -16,6 +16,8 @@ from hccfeat.store.shards import Shard, write_shard
 
 DIM = 8
 SHA = "f" * 64
+IMAGES = 9
+"""Of fixture ``study``."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ def plain_shard(image_id: str, patches: int = 4) -> Shard:
         skipped_status=np.zeros(0, dtype=np.uint8),
         attributes={"status": "ok", "reason": ""},
     )
+
+
+def digests(study: Path) -> dict[str, str]:
+    """Digest of every shard that is committed and published."""
+    from hccfeat.store.catalog import query
+
+    return dict(query(study, "SELECT image_id, digest FROM shard").rows())
 
 
 def plain_study(folder: Path, images: int, *, with_features: bool = True) -> Path:

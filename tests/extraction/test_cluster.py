@@ -1,6 +1,5 @@
 """Extraction over a real Dask cluster of two worker processes on this machine."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -17,12 +16,10 @@ from hccfeat.errors import ClusterError, FailureKind
 from hccfeat.extraction import cluster as cluster_module
 from hccfeat.extraction import workflow
 from hccfeat.extraction.executors import run_tasks
-from hccfeat.store.catalog import query
 from hccfeat.store.verify import verify
 from hccfeat.study import open_study
-from tests.extraction.plain_tasks import PlainTask, PlainWork, plain_study, publish
+from tests.extraction.plain_tasks import IMAGES, PlainTask, PlainWork, digests, publish
 
-IMAGES = 12
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -34,20 +31,6 @@ def address() -> Iterator[str]:
         silence_logs="CRITICAL",
     ) as cluster:  # fmt: skip
         yield cluster.scheduler_address
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plain_study(tmp_path_factory.mktemp("fresh") / "study", IMAGES)
-
-
-@pytest.fixture
-def study(tmp_path: Path, fresh: Path) -> Path:
-    return Path(shutil.copytree(fresh, tmp_path / "study"))
-
-
-def digests(study: Path) -> dict[str, str]:
-    return dict(query(study, "SELECT image_id, digest FROM shard").rows())
 
 
 def expected(tmp_path: Path) -> dict[str, str]:

@@ -15,28 +15,12 @@ from hccfeat.store.committer import Committer
 from hccfeat.store.names import shard_path
 from hccfeat.store.verify import verify
 from hccfeat.study import open_study
-from tests.extraction.plain_tasks import PlainWork, plain_shard, plain_study, publish
-
-IMAGES = 9
+from tests.extraction.plain_tasks import IMAGES, PlainWork, digests, plain_shard, plain_study, publish
 
 
 @pytest.fixture(autouse=True)
 def _plain_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "SlideWork", PlainWork)
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plain_study(tmp_path_factory.mktemp("fresh") / "study", IMAGES)
-
-
-@pytest.fixture
-def study(tmp_path: Path, fresh: Path) -> Path:
-    return Path(shutil.copytree(fresh, tmp_path / "study"))
-
-
-def digests(study: Path) -> dict[str, str]:
-    return dict(query(study, "SELECT image_id, digest FROM shard").rows())
 
 
 def test_parts_are_even_and_do_not_depend_on_what_is_done() -> None:

@@ -4,6 +4,7 @@
 process has imported everything and computed nothing.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -106,16 +107,20 @@ class Lives:
 
 def _serve() -> None:
     import pyarrow
+    from threadpoolctl import threadpool_info
 
+    from hccfeat.extraction.provenance import versions
     from hccfeat.progress import set_quiet
     from tests.faults import work
 
     set_quiet(True)
     pyarrow.array(["some text"])  # imports pandas, once for all
+    versions(), threadpool_info()  # both read many small files, and keep what they have found
     for line in sys.stdin:
         lives = [Life(**options) for options in json.loads(line)]
         for life in lives:
             work.prepare(life)
+        gc.freeze()  # what is there already is no garbage: those forked need not look through it
         running = [_started(life) for life in lives]
         print(json.dumps([_ended(*one) for one in running]), flush=True)
 

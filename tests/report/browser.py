@@ -1,6 +1,5 @@
 """Driving a real browser from the command line, with the network unreachable."""
 
-import base64
 import json
 import os
 import shutil
@@ -46,13 +45,10 @@ def framed(page: Path, folder: Path, width: int, sandbox: str = "") -> Path:
     return frame
 
 
-def acted(
-    page: Path, profile: Path, script: str, width: int = 1300, paper: Path | None = None
-) -> tuple[Any, list[str]]:
+def acted(page: Path, profile: Path, script: str, width: int = 1300) -> tuple[Any, list[str]]:
     """Open a page and act on it as a user would; return what the script's promise resolves to, and the console.
 
-    What can then be seen is printed to ``paper``, a PDF file, if there is one. The browser is told what to do by
-    its DevTools protocol through two pipes (3 and 4 of its file descriptors).
+    The browser is told what to do by its DevTools protocol through two pipes (3 and 4 of its file descriptors).
     """
     to_browser, from_browser = os.pipe(), os.pipe()
 
@@ -72,9 +68,6 @@ def acted(
             try:
                 tab.open(page)
                 seen = tab.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-                if paper is not None:
-                    printed = tab.call("Page.printToPDF", preferCSSPageSize=True)
-                    paper.write_bytes(base64.b64decode(printed["data"]))
                 return seen, tab.console
             finally:
                 browser.kill()

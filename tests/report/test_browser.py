@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.report.browser import CHROMIUM, acted, axe_script, browse, framed
+from tests.report.pdf_file import pdf_objects
 from tests.report.sample import full_report
 
 pytestmark = [
@@ -32,7 +33,6 @@ const encoded = (blob) => new Promise((resolve) => {
   reader.onload = () => resolve(reader.result.split(",")[1]);
   reader.readAsDataURL(blob);
 });
-window.print = () => { seen.printed = [document.body.className, one(".alone") && one(".alone").id]; };
 const until = async (ready) => {
   for (let i = 0; i < 1200 && !ready(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
 };
@@ -98,9 +98,10 @@ def used(full: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
       press("high risk", card); seen.switched = off();
       press("95 % intervals", card);
       seen.bands = all("[data-band]", svg).every((part) => getComputedStyle(part).display === "none");
-      press("SVG", card); press("CSV", card); press("PDF", card);
-      window.dispatchEvent(new Event("afterprint")); seen.after = document.body.className;
-      press("PNG", card);
+      press("SVG", card); press("CSV", card); press("PDF", card); press("PNG", card);
+      const odd = one("#e0-1y-calibration-0");
+      all("text", odd).find((text) => text.textContent === "Predicted risk").textContent = "风险 ≥ 0.5";
+      press("PDF", odd);
 
       one("#toolbox-open").click();
       seen.focus = document.activeElement.id;
@@ -113,7 +114,8 @@ def used(full: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
       one("#toolbox-save").click(); seen.stored = one("#toolbox-said").textContent;
       one("#theme").click(); seen.theme = document.documentElement.dataset.theme;
       one("#toolbox-export").click();
-      await until(() => ["zip", "png"].every((kind) => saved.some(([name]) => name.endsWith(kind))));
+      one("#toolbox-format").value = "pdf"; one("#toolbox-export").click();
+      await until(() => ["svg.zip", "pdf.zip", "png"].every((kind) => saved.some(([name]) => name.endsWith(kind))));
       one("#toolbox-reset").click();
       seen.reset = [shown().length, all(".marked").length, document.documentElement.dataset.theme || ""];
       one("#toolbox").dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
@@ -180,34 +182,66 @@ def test_switches_hide_curves_bands_and_their_legend(used: dict[str, Any]) -> No
     assert used["bands"] is True
 
 
-def test_figures_are_saved_alone_as_svg_png_numbers_and_print(used: dict[str, Any]) -> None:
+def test_figures_are_saved_alone_as_svg_png_and_numbers(used: dict[str, Any]) -> None:
     files = {name: b64decode(data) for name, data in used["files"].items()}
     svg = files["e0-1y-km-0.svg"].decode()
     assert "xmlns=" in svg
     assert "var(" not in svg
     assert "data-plot" not in svg
     assert 'data-s="1"' not in svg  # switched off before
+    assert "class=" not in svg
+    assert svg.count("stroke: #0072b2") > 1
     assert Image.open(io.BytesIO(files["e0-1y-km-0.png"])).size[0] > 1000
     lines = files["e0-1y-km-0.csv"].decode().splitlines()
     assert lines[0] == "panel,series,Months,Event-free,lower,upper,at risk,events"
     group = next(g for g in full_report().endpoints[0].groups if (g.model, g.split) == ("pps_mlp", "held_out"))
     assert len(lines) == 1 + sum(len(curve.times) for curve in group.curves)
-    assert used["printed"][1] == "e0-1y-km-0"
-    assert "one" in used["printed"][0].split()
-    assert "one" not in used["after"].split()
+
+
+def test_a_figure_is_saved_as_a_pdf_of_lines_and_words(used: dict[str, Any]) -> None:
+    files = {name: b64decode(data) for name, data in used["files"].items()}
+    objects = pdf_objects(files["e0-1y-km-0.pdf"])
+    svg = files["e0-1y-km-0.svg"].decode()
+    size = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg)
+    assert size is not None
+    assert sum(b"/Type /Page " in one for one in objects) == 1
+    assert f"/MediaBox [0 0 {size[1]} {size[2]}]".encode() in objects[2]
+    drawn = objects[3].decode("ascii")
+    runs = re.findall(r"/F(\d) [\d.]+ Tf <([0-9a-f]+)> Tj", drawn)
+    words = [(font, bytes.fromhex(word).decode("cp1252")) for font, word in runs]
+    shown = {word for _, word in words}
+    assert {"Months", "Event-free", "100%", "low risk"} <= shown
+    assert "high risk" not in shown  # switched off before
+    assert [word for font, word in words if font == "3"] == ["c"]  # chi in the font of symbols
+    assert "0 0.45 0.7 RG 1.8 w" in drawn  # the curve, in the colour of the light page
+    assert drawn.count("q\n") == drawn.count("\nQ") == svg.count("<path") + svg.count("<text") + svg.count("<g ")
+    assert not any(b"/ImageMask" in one for one in objects)
+
+
+def test_words_that_no_font_of_a_pdf_has_are_drawn_as_a_stencil(used: dict[str, Any]) -> None:
+    objects = pdf_objects(b64decode(used["files"]["e0-1y-calibration-0.pdf"]))
+    (stencil,) = (one for one in objects if b"/ImageMask true" in one)
+    wide, high = (int(re.search(rf"/{name} (\d+)".encode(), stencil)[1]) for name in ("Width", "Height"))
+    bits = bytes.fromhex(stencil.split(b"stream\n")[1].split(b">")[0].decode())
+    assert len(bits) == wide * high / 8
+    assert 0.02 < sum(byte.bit_count() for byte in bits) / (8 * len(bits)) < 0.6
+    assert b"/I1 Do" in objects[3]
 
 
 def test_toolbox_hides_marks_exports_and_resets(used: dict[str, Any]) -> None:
     assert used["focus"] == "toolbox-close"
     assert "Clinical logistic" not in used["rows"]
     assert used["marked"] == ["PPS-MLP"] * 3
-    assert used["lines"] == ["", "off dim", "dim"]
+    assert [re.sub(r"^k\d+ ?", "", line) for line in used["lines"]] == ["", "off dim", "dim"]
     assert set(used["hidden"]) == {"1"}
     assert used["stored"]
     archive = zipfile.ZipFile(io.BytesIO(b64decode(used["files"]["figures-svg.zip"])))
     assert archive.testzip() is None
     assert len(archive.namelist()) > 30
     assert archive.read("e0-1y-roc-0.svg").startswith(b"<svg")
+    papers = zipfile.ZipFile(io.BytesIO(b64decode(used["files"]["figures-pdf.zip"])))
+    assert len(papers.namelist()) == len(archive.namelist())
+    assert all(pdf_objects(papers.read(name)) for name in papers.namelist())
     assert used["reset"] == [18, 0, ""]
     assert used["closed"] == [True, "toolbox-open"]
     assert used["copied"] in ("Copied", "Selected: press Ctrl+C")
@@ -244,19 +278,6 @@ def test_prints_on_a4(written: dict[str, Path], tmp_path: Path) -> None:
     boxes = {tuple(round(float(x)) for x in box.split()) for box in re.findall(rb"/MediaBox ?\[([^]]*)\]", content)}
     assert boxes == {(0, 0, 595, 842)}
     assert 5 < content.count(b"/Type /Page\n") < 40
-
-
-def test_one_figure_becomes_a_pdf_of_one_page(full: Path, tmp_path: Path) -> None:
-    """As lines and text, and with nothing else of the page."""
-    paper = tmp_path / "figure.pdf"
-    script = f'{USER}; press("PDF", one("#e0-1y-km-0")); seen.printed'
-    (classes, figure), _ = acted(full, tmp_path / "profile", script, paper=paper)
-    assert ("one" in classes.split(), figure) == (True, "e0-1y-km-0")
-    content = paper.read_bytes()
-    assert content.count(b"/Type /Page\n") == 1
-    assert b"/MediaBox [0 0 594.95" in content or b"/MediaBox [0 0 595" in content
-    assert b"/Subtype /Image" not in content
-    assert b"/Font" in content
 
 
 def test_has_no_serious_accessibility_finding(full: Path, tmp_path: Path) -> None:

@@ -126,6 +126,11 @@ def test_the_ties_and_the_method_of_an_interaction_are_told() -> None:
         assert told in text_of(replace(report, endpoints=[only]))
         if replaced:
             assert {"heinze2001"} <= {work.key for work in citations(replace(report, endpoints=[only]))}
+    pooled = replace(one, name="adjusted for afp, imputed", imputed="5 imputations, 4 of 90 patients with a gap")
+    only.treatment = replace(result.treatment, interactions=(one, pooled))
+    report = replace(report, endpoints=[only])
+    assert "in complete cases and, by D3 over 5 imputations, 4 of 90 patients with a gap, in all" in text_of(report)
+    assert {"meng1992", "rubin1987", "white2009"} <= {work.key for work in citations(report)}
 
 
 def test_nothing_that_was_not_done_is_told() -> None:

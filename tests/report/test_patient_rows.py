@@ -13,7 +13,7 @@ def test_no_row_about_a_patient_unless_asked_for() -> None:
 def test_risks_by_patient_where_asked_for() -> None:
     report = replace(full_report(), patient_rows=True)
     lines = patient_files(report)["predictions.csv"].splitlines()
-    assert lines[0] == "endpoint,cohort,split,model,patient_id,risk"
+    assert lines[0] == "endpoint,cohort,split,model,patient_id,risk,probability"
     assert len(lines) == 1 + sum(len(result.predictions) for result in report.endpoints)
     assert lines[1].startswith("1y,internal,apparent,pps_mlp,internal/SECRET0000,")
 

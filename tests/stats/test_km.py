@@ -10,7 +10,6 @@ from hccfeat.stats.km import (
     follow_up,
     product_limit,
     restricted_mean,
-    restricted_mean_difference,
 )
 
 TIME = [1, 2, 2, 3, 4, 5]
@@ -85,20 +84,6 @@ def test_restricted_mean_by_hand() -> None:
     assert found.standard_error == pytest.approx(np.sqrt(variance))
     with pytest.raises(AnalysisError, match="last follow-up"):
         restricted_mean(TIME, EVENT, 6)
-
-
-def test_restricted_means_of_two_groups() -> None:
-    generator = np.random.default_rng(1)
-    group = np.repeat([0, 1], 60)
-    time = generator.exponential(size=120) * (1 + group)
-    one, two = (restricted_mean(time[group == k], np.ones(60), 1.5) for k in (0, 1))
-    found, p = restricted_mean_difference(time, np.ones(120), group, 1.5)
-    assert found.value == pytest.approx(two.value - one.value)
-    assert found.standard_error == pytest.approx(np.hypot(one.standard_error, two.standard_error))
-    assert p < 0.01
-    assert found.lower > 0
-    none, no_p = restricted_mean_difference([2, 2, 2, 2], [0, 0, 0, 0], [0, 0, 1, 1], 1)
-    assert (none.value, none.lower, no_p) == (0, None, None)
 
 
 @pytest.mark.parametrize(("time", "event"), [([], []), ([1, -1], [1, 1]), ([1, np.nan], [1, 1]), ([1, 2], [1, 2])])

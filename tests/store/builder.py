@@ -160,6 +160,10 @@ def add_results(committer: Committer, run_id: str = "analyze-1") -> Path:
                 {**metric, "split": "apparent", "estimate": 0.81, "method": "DeLong"},
                 {**metric, "split": "held_out", "estimate": 0.7, "method": "DeLong"},
             ],
+            "subgroup_metric": [
+                {**metric, "metric": "c_index", "split": "held_out", "item": "sex", "level": level, "estimate": 0.6}
+                for level in ("female", "male")
+            ],
             "hazard_ratio": [
                 {**common, "kind": "univariable", "term": "afp", "hr": 1.9, "p": 0.01, "n": 40, "ties": "efron"}
             ],

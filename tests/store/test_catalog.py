@@ -46,6 +46,7 @@ BASE = ("CREATE TABLE t (x INT, v FLOAT[2])", "INSERT INTO t VALUES (1, [1, 2]),
     [
         ((), None),
         (("INSERT INTO t VALUES (1, [1, 2])",), "t: 0 rows only in the first, 1 only in the second"),
+        (("DELETE FROM t",), "t: 3 rows only in the first, 0 only in the second"),
         (("UPDATE t SET v = [0.1, 0.20000002] WHERE x IS NULL",), "t: 1 rows only in the first, 1"),
         (("ALTER TABLE t ADD COLUMN y INT",), "t: columns differ"),
         (("CREATE TABLE u (x INT)",), "u: columns differ"),

@@ -132,7 +132,7 @@ def test_replacing_a_cohort(study: Path) -> None:
         ("internal/P000", 1),
         ("internal/P001", 1),
     ]
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_a_patient_renamed_in_the_manifest_takes_the_vectors_along(study: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_patient_renamed_in_the_manifest_takes_the_vectors_along(study: Path) 
         committer.record("ingest", "again", {"image": tables["image"]}, replaces={"image": {"cohort": "internal"}})
         images = committer.query("SELECT patient_id, images FROM patient_pps ORDER BY patient_id")
     assert images.rows()[:2] == [("internal/P000", 1), ("internal/P001", 3)]
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_clinical_columns_grow_and_views_follow(study: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_record_that_does_not_fit_leaves_nothing_behind(study: Path, case: str
             committer.record("ingest", "bad", tables, about=about)
         committer.record("ingest", "good", {"attrition": [{"cohort": "internal", "step_number": 9, "n": 1}]})
     assert [path for _, path in record_files(study)][:-1] == before
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_feature_sets_are_never_replaced(study: Path) -> None:
@@ -261,7 +261,7 @@ def test_failures_keep_the_latest_reason_until_a_shard_comes(study: Path) -> Non
         assert committer.query("SELECT * FROM extraction_failure").is_empty()
         committer.record("runs", "three", failure("third"))
         assert committer.query("SELECT * FROM extraction_failure").is_empty()
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_skipped_patches_and_stain_reach_the_catalog(study: Path) -> None:
@@ -288,11 +288,11 @@ def test_a_kill_between_record_and_commit_is_recovered(study: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt), Committer(study) as committer:
         ingest(committer, "external")
     monkeypatch.undo()
-    assert [finding.problem for finding in verify(study)] == ["is not in the catalog"]
+    assert [finding.problem for finding in verify(study, isolated=False)] == ["is not in the catalog"]
     with Committer(study):
         pass
     assert query(study, "SELECT count(*) AS n FROM patient WHERE cohort = 'external'")["n"][0] == 5
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_a_record_missed_among_others_makes_the_catalog_anew(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +311,7 @@ def test_a_record_missed_among_others_makes_the_catalog_anew(study: Path, monkey
     with Committer(study) as committer:
         assert "older than others" in committer.findings[0].problem
     assert query(study, "SELECT count(*) AS n FROM patient WHERE cohort = 'external'")["n"][0] == 3
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_shards_published_by_a_killed_run_are_adopted_on_entry(study: Path) -> None:
@@ -319,7 +319,7 @@ def test_shards_published_by_a_killed_run_are_adopted_on_entry(study: Path) -> N
     (study / ".hccfeat" / "writer.lock").write_text('{"pid": 1}')
     with Committer(study) as committer:
         assert "internal/late" in committer.done_images("pps-1")
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_adopt_found_names_damaged_shards_and_takes_the_others(study: Path) -> None:
@@ -355,7 +355,7 @@ def test_done_images_needs_the_committed_file(study: Path) -> None:
         done = committer.done_images("pps-1")
     assert image_ids()[0] not in done
     assert image_ids()[1] in done, "a copied study keeps its work"
-    assert (image_ids()[2] in done) == (not [f for f in verify(study) if "P001_1" in f.entity])
+    assert (image_ids()[2] in done) == (not [f for f in verify(study, isolated=False) if "P001_1" in f.entity])
 
 
 def test_a_lost_or_damaged_private_catalog_is_made_again(study: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_catalog_of_another_schema_is_made_again(study: Path) -> None:
     connection.close()
     with Committer(study) as committer:
         assert "schema of another version" in committer.findings[0].problem
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
 
 
 def test_private_catalog_open_elsewhere_is_busy(study: Path) -> None:
@@ -417,6 +417,12 @@ def test_catalog_opens_as_a_plain_file_of_the_old_storage_version(study: Path) -
         connection.close()
 
 
+DESCRIBED = """
+SELECT table_name, column_name, data_type, comment FROM duckdb_columns()
+WHERE database_name = 'catalog' ORDER BY table_name, column_index
+"""
+
+
 def test_rebuild_gives_equal_tables(study: Path) -> None:
     with Committer(study) as committer:
         ingest(committer, "external", patients=2)
@@ -427,8 +433,10 @@ def test_rebuild_gives_equal_tables(study: Path) -> None:
         ingest(committer, "internal", patients=4)
     kept = study.parent / "kept.duckdb"
     kept.write_bytes(catalog_path(study).read_bytes())
+    described = query(study, DESCRIBED)
     assert rebuild(study) == catalog_path(study)
     assert tables_equal(kept, catalog_path(study))
+    assert query(study, DESCRIBED).equals(described), "views too, though registering refreshes its own only"
     assert len(read_records(study)) == 8
 
 
@@ -453,8 +461,8 @@ def test_clinical_only_study(tmp_path: Path) -> None:
     with Committer(tmp_path) as committer:
         committer.record("ingest", "internal", tables, about={"clinical_columns": CLINICAL})
     assert query(tmp_path, "SELECT count(*) AS n FROM patient_clinical")["n"][0] == 5
-    assert verify(tmp_path) == []
+    assert verify(tmp_path, isolated=False) == []
 
 
 def test_make_study_is_sound(tmp_path: Path) -> None:
-    assert verify(make_study(tmp_path / "s")) == []
+    assert verify(make_study(tmp_path / "s"), isolated=False) == []

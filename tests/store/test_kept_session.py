@@ -73,8 +73,16 @@ def test_a_publication_is_seen_and_not_hindered(session: Session, opened: list[P
     assert spill_of(session).is_dir()
 
 
-def test_a_running_statement_keeps_what_it_began_with(session: Session) -> None:
+def test_a_running_statement_keeps_what_it_began_with(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     problems: list[Any] = []
+    time_is_up = threading.Event()
+
+    class Timer(threading.Timer):
+        def run(self) -> None:
+            assert time_is_up.wait(60)
+            self.function()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
 
     def run() -> None:
         with pytest.raises(QueryError) as caught:
@@ -90,6 +98,7 @@ def test_a_running_statement_keeps_what_it_began_with(session: Session) -> None:
     assert session.sql("SELECT sum(patches) FROM shard").item() == 58
     session.close()
     assert spill.is_dir()
+    time_is_up.set()
     thread.join()
     assert problems == ["took longer than 1 seconds and was stopped"]
     assert not spill.exists()

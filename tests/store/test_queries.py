@@ -138,7 +138,7 @@ def test_odd_volumes(mixed_study: Path) -> None:
 
 def test_a_study_of_both_modalities_is_made_again_with_equal_tables(mixed_study: Path, tmp_path: Path) -> None:
     study = Path(shutil.copytree(mixed_study, tmp_path / "study"))
-    assert verify(study) == []
+    assert verify(study, isolated=False) == []
     before = shutil.copy(study / "catalog.duckdb", tmp_path / "before.duckdb")
     assert table_differences(before, rebuild(study)) == []
 
@@ -170,6 +170,8 @@ def test_results_of_the_latest_run(study: Path) -> None:
         add_results(committer, "analyze-0")
     assert run_sql(study, "SELECT DISTINCT run_id FROM latest_metric")["run_id"].to_list() == ["analyze-1"]
     assert ask(study, "latest_hazard_ratios")["hr"].to_list() == [1.9]
+    groups = ask(study, "latest_groups")
+    assert groups.select("item", "level", "estimate").rows() == [("sex", "female", 0.6), ("sex", "male", 0.6)]
     row = ask(study, "apparent_vs_held_out").to_dicts()[0]
     assert (row["apparent"], row["held_out"], round(row["optimism"], 6)) == (0.81, 0.7, 0.11)
     assert ask(study, "highest_risks")["risk"].to_list() == [0.2, 0.1, 0.0]

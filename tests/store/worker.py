@@ -12,7 +12,7 @@ from hccfeat.store.committer import Committer
 from hccfeat.store.shards import write_shard
 from tests.store.builder import add_feature_set, add_results, image_ids, ingest, shard
 
-PATIENTS = 16
+PATIENTS = 8
 
 
 def work(study: Path, say_ready: bool = False) -> None:
