@@ -100,7 +100,7 @@ class Study:
         self,
         endpoints: tuple[str, ...],
         *,
-        features: str | tuple[str, ...] = "pps",
+        features: str | tuple[str, ...] = (),
         cohort: str | None = None,
         external: tuple[str, ...] = (),
         cross_validate: bool = False,
@@ -109,7 +109,8 @@ class Study:
     ) -> AnalyzeSummary:
         """Judge the models of some endpoints and write the report; see :mod:`hccfeat.analysis.workflow`.
 
-        The first of several ``features`` feeds the models; the report compares all of them with clinical items.
+        The first of several ``features`` feeds the models (none named: pps, where there are images); the report
+        compares all of them with clinical items.
         ``comparators`` names the models beside the network, and ``tune`` chooses their settings in inner folds.
         """
         from hccfeat.analysis.workflow import AnalyzeRequest, analyze

@@ -10,11 +10,13 @@ from markupsafe import Markup
 
 from hccfeat.analysis.results import EndpointResult, Notice
 from hccfeat.report.anchors import block_id
-from hccfeat.report.formatting import CONDITION_LABELS, SPLIT_LABELS, SPLIT_ORDER, model_label
+from hccfeat.report.formatting import CONDITION_LABELS, SPLIT_LABELS, SPLIT_ORDER, metric_label, model_label
 from hccfeat.resources import resource_folder
 
 BANNER = "SIMULATED DATA - not clinical evidence"
 LEVELS: tuple[Literal["stop", "caution", "info"], ...] = ("stop", "caution", "info")
+OF_TREATMENT = ": treatment"
+"""How the titles of conditions end that :mod:`hccfeat.analysis.treatment_report` finds."""
 _WORDS = {"stop": "Stop", "caution": "Caution", "info": "Note", "ok": "No warnings"}
 
 
@@ -76,13 +78,16 @@ class Block:
 class Scene:
     """Where figures and tables stand: the endpoint's position, the models' numbers, whether data are simulated.
 
-    ``labels`` are the printed names of clinical variables.
+    ``labels`` are the printed names of clinical variables, ``units`` what one more of a numeric one is; from a risk
+    of ``threshold`` on a patient is called positive.
     """
 
     index: int
     styles: Mapping[str, int]
     simulated: bool
     labels: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
 
     def caption(self, text: str) -> str:
         """Return a caption, marked where the data are simulated."""
@@ -91,6 +96,15 @@ class Scene:
     def term(self, name: str) -> str:
         """Return the printed name of a term of a regression: a clinical variable or a model."""
         return self.labels.get(name) or model_label(name)
+
+    def per_unit(self, name: str) -> str:
+        """Return the printed name of a term whose coefficient is shown: a number with its unit."""
+        unit = self.units.get(name)
+        return f"{self.term(name)}, per {unit}" if unit else self.term(name)
+
+    def metric(self, result: EndpointResult, metric: str) -> str:
+        """Return the printed name of a metric of an endpoint, with its months or threshold."""
+        return metric_label(metric, result.horizon_months, self.threshold)
 
     def marks(self, *models: str) -> tuple[int, ...]:
         """Return the numbers of some models, for the rows about them."""
@@ -113,13 +127,17 @@ def status_of(notices: Sequence[Notice]) -> Status:
 def block(result: EndpointResult, scene: Scene, key: str, *parts: Part) -> Block | None:
     """Return a block of an endpoint's section, None where all its parts are empty.
 
-    Its status is that of the endpoint's conditions of the kinds that ``sections.toml`` names for it.
+    Its status is that of the endpoint's conditions of the kinds that ``sections.toml`` names for it; those of the
+    treatment belong to the treatment alone. Its prose may differ for endpoints without a horizon or without a time.
     """
     shown = [part for part in parts if not part.empty]
     if not shown:
         return None
     prose = sections()[key]
-    own = status_of([notice for notice in result.notices if notice.kind in prose["kinds"]])
+    if result.horizon_months is None:
+        prose = {**prose, **prose.get("without_horizon" if result.timed else "without_time", {})}
+    about = [n for n in result.notices if n.title.endswith(OF_TREATMENT) is (key == "treatment")]
+    own = status_of([notice for notice in about if notice.kind in prose["kinds"]])
     if own.notices:
         kinds = dict.fromkeys(CONDITION_LABELS[notice.kind] for notice in own.notices if notice.kind)
         own = Status(own.level, f"{own.word}: {', '.join(kinds).lower()}", own.notices)

@@ -10,6 +10,17 @@ from hccfeat.analysis.results import StudyReport
 from hccfeat.report.formatting import fact_text, flat_facts
 from hccfeat.report.tables import Column, table
 
+OUTCOME_LABELS = {
+    "recurrence": "Recurrence",
+    "os": "Overall survival",
+    "dss": "Disease-specific survival",
+    "dfi": "Disease-free interval",
+    "pfi": "Progression-free interval",
+}
+
+
+PICTURED = {" with a readable image": "Images", " with a readable MRI exam": "MRI exams"}
+
 
 def cohorts_table(report: StudyReport) -> Markup:
     """Return the cohorts with their patients and images."""
@@ -22,7 +33,6 @@ def cohorts_table(report: StudyReport) -> Markup:
         Column("images", "Images", "right"),
         Column("exams", "MRI exams", "right"),
         Column("image_patients", "With images", "right", "Patients with at least one image or exam"),
-        Column("note", "Note"),
     ]
     rows = []
     for row in report.cohorts:
@@ -34,23 +44,46 @@ def cohorts_table(report: StudyReport) -> Markup:
     return table("cohorts-table", columns, rows, caption="Cohorts of the study")
 
 
+def cohort_notes(report: StudyReport) -> list[tuple[str, str]]:
+    """Return (cohort, note) of the cohorts that have one."""
+    return [(str(row.get("cohort")), str(row["note"])) for row in report.cohorts if row.get("note")]
+
+
 def flows(report: StudyReport) -> list[dict[str, Any]]:
-    """Return, per cohort, the steps from the table to the patients, and who was left out at each."""
+    """Return, per cohort, the steps from the table to the patients, who was left out, and the branches from there.
+
+    A branch is about one outcome, or about the images: it starts from all patients, not from the branch before it.
+    """
     found = []
     for cohort in dict.fromkeys(str(row.get("cohort")) for row in report.attrition):
         rows = [row for row in report.attrition if str(row.get("cohort")) == cohort]
         rows.sort(key=lambda row: int(row.get("step_number") or 0))
-        steps = [
-            {
-                "step": row.get("step") or "",
-                "n": f"{int(row['n']):,}" if row.get("n") is not None else "",
-                "excluded": f"{int(row['excluded']):,}" if row.get("excluded") else "",
-                "reason": row.get("reason") or "",
-            }
-            for row in rows
-        ]
-        found.append({"cohort": cohort, "steps": steps})
+        trunk: list[dict[str, str]] = []
+        branches: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            title, step = _branch(str(row.get("step") or ""))
+            (branches.setdefault(title, []) if title else trunk).append(_step(row, step))
+        shown = [{"title": title, "steps": steps} for title, steps in branches.items()]
+        found.append({"cohort": cohort, "steps": trunk, "branches": shown})
     return found
+
+
+def _branch(step: str) -> tuple[str, str]:
+    """Return the title of the branch that a step belongs to, empty for the trunk, and the step without it."""
+    outcome, colon, rest = step.partition(": ")
+    if colon and outcome in OUTCOME_LABELS:
+        return OUTCOME_LABELS[outcome], rest
+    return next((title for what, title in PICTURED.items() if step.endswith(what)), ""), step
+
+
+def _step(row: Mapping[str, Any], step: str) -> dict[str, str]:
+    left = bool(row.get("excluded"))
+    return {
+        "step": step,
+        "n": f"{int(row['n']):,}" if row.get("n") is not None else "",
+        "excluded": f"{int(row['excluded']):,}" if left else "",
+        "reason": (row.get("reason") or "") if left else "",
+    }
 
 
 def baseline_table(report: StudyReport) -> Markup:

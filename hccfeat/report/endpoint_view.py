@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from hccfeat.analysis.results import EndpointResult
+from hccfeat.analysis.results import EndpointResult, StudyReport
 from hccfeat.report.anchors import endpoint_key
 from hccfeat.report.blocks import Block, Scene, Status, place_label, status_of
 from hccfeat.report.comparison_view import comparison
@@ -41,7 +41,7 @@ class EndpointView:
 
 
 def endpoint_view(
-    result: EndpointResult, index: int, styles: Mapping[str, int], simulated: bool, labels: Mapping[str, str]
+    result: EndpointResult, index: int, styles: Mapping[str, int], report: StudyReport
 ) -> EndpointView:
     """Return the template's view of one endpoint.
 
@@ -53,13 +53,12 @@ def endpoint_view(
         Position in the report; makes ids unique whatever the endpoint is called.
     styles : mapping
         Model -> number, from :func:`hccfeat.report.layout.model_styles`.
-    simulated : bool
-        Marks every figure.
-    labels : mapping
-        Clinical variable -> printed name.
+    report : StudyReport
+        Whether the data are simulated, which marks every figure, and names and units of clinical variables.
     """
     key = endpoint_key(index, result.endpoint)
-    scene = Scene(index, styles, simulated, labels)
+    threshold = report.settings.get("analysis", {}).get("threshold")
+    scene = Scene(index, styles, report.simulated, report.labels, report.units, threshold)
     judged = any(split != "apparent" for split, _ in places(result))
     blocks = [found for part in _PARTS if (found := part(result, scene, key)) is not None]
     return EndpointView(

@@ -79,6 +79,13 @@ MODEL_LABELS = {
     "treat all": "Treat all",
     "treat none": "Treat none",
 }
+RISK_SCALES = {
+    "cox_clinical": "log hazard",
+    "coxnet": "log hazard",
+    "xgboost_cox": "log hazard",
+    "survival_forest": "expected events",
+}
+"""What the risk of a model is on, where it is no probability."""
 METRIC_ORDER = tuple(dict.fromkeys(METRIC_LABELS.values()))
 
 
@@ -116,6 +123,14 @@ def significant(value: float | None, digits: int = 4) -> str:
     return f"{value:.{decimals}f}"
 
 
+def ratio(value: float | None) -> str:
+    """Return a ratio with four significant digits, or two of its distance from 1 where that is less (1.00057)."""
+    distance = abs(value - 1) if value is not None and math.isfinite(value) else 0.0
+    if not 1e-6 <= distance < 0.005:
+        return significant(value)
+    return f"{value:.{1 - math.floor(math.log10(distance))}f}"
+
+
 def p_value(p: float | None) -> str:
     """Return a P value with three decimals, or ``<0.001``."""
     if p is None or not math.isfinite(p):
@@ -145,12 +160,18 @@ def metric_parts(metric: str) -> MetricName:
     return MetricName(base, months, corrected=metric != name)
 
 
-def metric_label(metric: str) -> str:
-    """Return the printed name of a metric: ``AUC at 12 months``; a correction for optimism is not named."""
+def metric_label(metric: str, horizon: float | None = None, threshold: float | None = None) -> str:
+    """Return the printed name of a metric: ``AUC at 12 months``; a correction for optimism is not named.
+
+    The AUC without months is that at the ``horizon``; the net benefit is that at the ``threshold``.
+    """
     parts = metric_parts(metric)
     base = parts.base.replace("_", " ")
     label = METRIC_LABELS.get(base.lower().replace("-", "_").replace(" ", "_"), base)
-    return label if parts.months is None else f"{label} at {parts.months:g} months"
+    if parts.base == "net_benefit" and threshold is not None:
+        label += f" at {threshold:g}"
+    months = parts.months if parts.months is not None or parts.base != "auc_at" else horizon
+    return label if months is None else f"{label} at {months:g} months"
 
 
 def metric_rank(metric: str) -> tuple[int, float]:
@@ -166,10 +187,35 @@ def model_label(model: str) -> str:
     return MODEL_LABELS.get(own, own) + (", imputed" if own != model else "")
 
 
-def with_model_labels(text: str) -> str:
-    """Return a text with the printed names of the models in it."""
-    names = "|".join(name for name in MODEL_LABELS if "_" in name)
-    return re.sub(rf"\b(?:{names})(?:{IMPUTED})?\b", lambda found: model_label(found[0]), text)
+def risk_scale(model: str) -> str:
+    """Return what the risk of a model is measured on; empty for a model that is not one of ours."""
+    own = model.removesuffix(IMPUTED)
+    return RISK_SCALES.get(own, "probability") if own in MODEL_LABELS else ""
+
+
+def with_printed_names(text: str, labels: Mapping[str, str] | None = None) -> str:
+    """Return a text with the printed names of the models and of the clinical variables (``labels``) in it.
+
+    A variable whose printed name differs in its first letter alone stays: its name may be a common word.
+    """
+    names = {name: model_label(name) for name in MODEL_LABELS if " " not in name}
+    names |= {f"{name}{IMPUTED}": model_label(f"{name}{IMPUTED}") for name in names}
+    names |= {name: label for name, label in (labels or {}).items() if label != name.capitalize()}
+    words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"\b(?:{words})\b", lambda found: names[found[0]], text)
+
+
+def ratio_p_label(fits: Iterable[str]) -> str:
+    """Return of which test the P values of some fits are, from their ties or methods: Firth's are not Wald's."""
+    firth = ["Firth" in fit for fit in fits]
+    if not any(firth):
+        return "P (Wald)"
+    return "P (likelihood ratio)" if all(firth) else "P (Wald; Firth: likelihood ratio)"
+
+
+def p_words(p: float | None) -> str:
+    """Return ``P 0.031`` for a sentence, ``no P`` where there is none."""
+    return "no P" if p is None or not math.isfinite(p) else f"P {p_value(p)}"
 
 
 def cox_label(ties: Iterable[str]) -> str:

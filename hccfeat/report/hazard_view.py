@@ -7,7 +7,16 @@ from markupsafe import Markup
 from hccfeat.analysis.results import EndpointResult, HazardRatio, LogisticTerm
 from hccfeat.report.blocks import Block, FigureView, Part, Scene, block, by_place, place_label
 from hccfeat.report.forest_figures import forest_figure
-from hccfeat.report.formatting import APPARENT, cox_label, fixed, model_label, p_value, significant
+from hccfeat.report.formatting import (
+    APPARENT,
+    cox_label,
+    fixed,
+    model_label,
+    p_value,
+    ratio,
+    ratio_p_label,
+    significant,
+)
 from hccfeat.report.tables import Column, table
 
 _KINDS = ("risk group", "risk per SD", "multivariable", "univariable")
@@ -78,12 +87,12 @@ def _kind_rank(kind: str) -> int:
 
 def _forests(result: EndpointResult, scene: Scene, key: str, *, apparent: bool) -> list[FigureView]:
     figures = []
-    for i, cohort in enumerate(dict.fromkeys(ratio.cohort for ratio in result.hazard_ratios)):
+    for i, cohort in enumerate(dict.fromkeys(r.cohort for r in result.hazard_ratios)):
         here = [r for r in result.hazard_ratios if r.cohort == cohort and _is_apparent(r) is apparent]
         rows: list[tuple[str, HazardRatio | None]] = []
-        for kind in sorted(dict.fromkeys(ratio.kind for ratio in here), key=_kind_rank):
+        for kind in sorted(dict.fromkeys(r.kind for r in here), key=_kind_rank):
             rows.append((f"{kind[:1].upper()}{kind[1:]}", None))
-            rows += [(scene.term(ratio.term), ratio) for ratio in here if ratio.kind == kind]
+            rows += [(scene.per_unit(r.term), r) for r in here if r.kind == kind]
         if not rows:
             continue
         name = f"{key}-forest-{'apparent' if apparent else 'judged'}-{i}"
@@ -97,7 +106,8 @@ def _forests(result: EndpointResult, scene: Scene, key: str, *, apparent: bool) 
 def _hazards(result: EndpointResult, scene: Scene, key: str) -> Markup:
     columns = [
         Column("term", "Term"),
-        *(Column(name, label, "right") for name, label in (("hr", "HR"), ("limits", "95 % CI"), ("p", "P"))),
+        *(Column(name, label, "right") for name, label in (("hr", "HR"), ("limits", "95 % CI"))),
+        Column("p", ratio_p_label(r.ties for r in result.hazard_ratios if r.p is not None), "right"),
         *(Column(name, label, "right") for name, label in (("n", "n"), ("events", "Events"))),
         Column("ties", "Ties"),
     ]
@@ -108,8 +118,8 @@ def _hazards(result: EndpointResult, scene: Scene, key: str) -> Markup:
     rows = [
         {
             "group": f"{r.cohort}, {r.kind}" + (": not evidence of performance" if _is_apparent(r) else ""),
-            "term": scene.term(r.term),
-            "hr": significant(r.hr),
+            "term": scene.per_unit(r.term),
+            "hr": ratio(r.hr),
             "limits": _limits(r.lower, r.upper),
             "p": p_value(r.p),
             "n": f"{r.n:,}",
@@ -152,25 +162,23 @@ def _tests(result: EndpointResult, key: str) -> Markup:
 
 
 def _limits(lower: float | None, upper: float | None) -> str:
-    return "" if lower is None or upper is None else f"{significant(lower)}–{significant(upper)}"
+    return "" if lower is None or upper is None else f"{ratio(lower)}–{ratio(upper)}"
 
 
 def _logistic(terms: Sequence[LogisticTerm], name: str, scene: Scene, key: str) -> Markup:
     columns = [
         Column("term", "Term"),
         *(Column(name, label, "right") for name, label in (("coefficient", "Coefficient"), ("se", "SE"))),
-        *(
-            Column(name, label, "right")
-            for name, label in (("odds", "Odds ratio"), ("limits", "95 % CI"), ("p", "P"))
-        ),
+        *(Column(name, label, "right") for name, label in (("odds", "Odds ratio"), ("limits", "95 % CI"))),
+        Column("p", ratio_p_label(t.method for t in terms), "right"),
         Column("method", "Method"),
     ]
     rows = [
         {
-            "term": scene.term(t.term),
+            "term": scene.per_unit(t.term),
             "coefficient": significant(t.coefficient),
             "se": significant(t.standard_error),
-            "odds": significant(t.odds_ratio),
+            "odds": ratio(t.odds_ratio),
             "limits": _limits(t.lower, t.upper),
             "p": p_value(t.p),
             "method": t.method,

@@ -33,6 +33,7 @@ _LIBRARIES = (
 
 # Parts of a method that belong to one estimate and not to its model.
 _OF_ONE_NUMBER = re.compile(r"95 %|^no interval|resamples|^\d+/\d+|^\d+ of \d+ |^no patient")
+_COUNTS = re.compile(r"^\s*\d+/\d+,\s*| \(\d+ undefined left out\)")
 
 
 def methods_text(report: StudyReport) -> list[str]:
@@ -98,7 +99,7 @@ def encoder_text(facts: Mapping[str, Any] | None) -> str:
 
 def _endpoint(result: EndpointResult) -> str:
     horizon = f", horizon {result.horizon_months:g} months" if result.horizon_months is not None else ""
-    rule = f" Exclusions: {result.exclusion_rule.rstrip('.')}." if result.exclusion_rule else ""
+    rule = f" Label: {result.exclusion_rule.rstrip('.')}." if result.exclusion_rule else ""
     models = dict.fromkeys(m.model for m in result.metrics)
     described = [f"{model_label(model)}{_described(result, model)}" for model in models]
     compared = f" Models: {'; '.join(described)}." if described else ""
@@ -134,7 +135,7 @@ def _intervals(report: StudyReport) -> list[str]:
         for metric in result.metrics:
             for part in metric.method.split(";"):
                 if metric.lower is not None and "95 %" in part:
-                    way = re.sub(r"^\s*\d+/\d+,\s*", "", part).strip()
+                    way = _COUNTS.sub("", part).strip()
                     ways.setdefault(way, {}).setdefault(metric_label(base_name(metric.metric)))
     return [f"{joined(labels)}, {way}" for way, labels in ways.items()]
 
@@ -146,7 +147,7 @@ def _statistics(report: StudyReport) -> str:
         sentences.append(f"Intervals: {'; '.join(described)}.")
     if any(notice.kind == "few_events" for result in report.endpoints for notice in result.notices):
         sentences.append(f"With fewer than {FEW_EVENTS} events no P and no hazard ratio is given.")
-    settings = [f"{name} = {text}" for name, text in setting_facts(report.settings) if text]
+    settings = [f"{name} = {text}" for name, text in setting_facts(report) if text]
     if settings:
         sentences.append(f"Settings: {', '.join(settings)}.")
     return " ".join(sentences)
@@ -165,9 +166,10 @@ def _not_done(report: StudyReport) -> str:
     )
 
 
-def setting_facts(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return every setting as (dotted name, text)."""
-    return flat_facts(public_facts(settings))
+def setting_facts(report: StudyReport) -> list[tuple[str, str]]:
+    """Return every setting as (dotted name, text); without images, not that of folds with encoders of their own."""
+    facts = flat_facts(public_facts(report.settings))
+    return [(name, text) for name, text in facts if report.feature_set is not None or name != "cross_validate"]
 
 
 def _software(versions: Mapping[str, str]) -> str:

@@ -1,7 +1,11 @@
 """Sentences of the methods about patients: who trains and judges, missing values, treatment."""
 
 from hccfeat.analysis.results import EndpointResult, StudyReport
+from hccfeat.analysis.treatment_report import IMMORTAL_TIME, NOT_RANDOMISED, ONE_TEST, RISK_MODELLING
 from hccfeat.report.formatting import joined, model_label
+
+_CAUTIONS = (NOT_RANDOMISED, RISK_MODELLING, ONE_TEST, IMMORTAL_TIME)
+"""They hold whatever was found; those about the findings stand beside them."""
 
 
 def judges_text(report: StudyReport) -> str:
@@ -61,23 +65,27 @@ def _outcomes(endpoints: list[EndpointResult]) -> str:
 
 
 def treatment_text(report: StudyReport) -> str:
-    """Return how treatment was analysed, with its cautions; empty where it was not."""
-    texts = []
-    for result in report.endpoints:
-        found = result.treatment
-        if found is None:
-            continue
-        breslow = any(one.larger.ties == "breslow" for one in found.interactions)
-        ties = " with Breslow's ties" if breslow else ""
-        pooled = next((one.imputed for one in found.interactions if one.imputed), "")
-        who = f", in complete cases and, by D3 over {pooled}, in all" if pooled else ""
-        arms = f"{found.n[0]} untreated and {found.n[1]} treated patients ({found.who} of cohort {found.cohort})"
-        texts.append(
-            f"Treatment, {result.label}: in {arms} the product of treatment and the continuous risk of "
-            f"{model_label(found.model)} was tested by likelihood ratio in Cox models{ties}, alone and adjusted "
-            f"for what decided about treatment{who}; the absolute difference in event-free share at "
-            f"{found.horizon_months:g} months came from Kaplan-Meier estimates with Greenwood's variances, overall "
-            "and by thirds of the risk; the arms were compared by standardised differences and by their "
-            f"propensities ({found.overlap.method}). {' '.join(found.cautions)}"
+    """Return how treatment was analysed, with the cautions that hold whatever was found; empty where it was not."""
+    told = [(result, result.treatment) for result in report.endpoints if result.treatment is not None]
+    if not told:
+        return ""
+    arms = joined(
+        dict.fromkeys(
+            f"{each.n[0]} untreated and {each.n[1]} treated patients ({each.who} of cohort {each.cohort})"
+            for _, each in told
         )
-    return " ".join(texts)
+    )
+    breslow = any(one.larger.ties == "breslow" for _, each in told for one in each.interactions)
+    ties = " with Breslow's ties" if breslow else ""
+    models = joined(dict.fromkeys(model_label(each.model) for _, each in told))
+    months = joined(f"{each.horizon_months:g} months ({result.label})" for result, each in told)
+    propensity = joined(dict.fromkeys(each.overlap.method for _, each in told))
+    pooled = next((one.imputed for _, each in told for one in each.interactions if one.imputed), "")
+    who = f", in complete cases and, by D3 over {pooled}, in all" if pooled else ""
+    return (
+        f"Treatment: in {arms}, whose times were not cut at a horizon, the product of treatment and the continuous "
+        f"risk of {models} was tested by likelihood ratio in Cox models{ties}, alone and adjusted for what decided "
+        f"about treatment{who}; the absolute difference in event-free share at {months} came from Kaplan-Meier "
+        "estimates with Greenwood's variances, overall and by thirds of the risk; the arms were compared by "
+        f"standardised differences and by their propensities ({propensity}). {' '.join(_CAUTIONS)}"
+    )

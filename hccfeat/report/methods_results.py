@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterable
 
 from hccfeat.analysis.comparisons import declaration
-from hccfeat.analysis.results import Metric, StudyReport
-from hccfeat.report.formatting import count, joined, metric_label
+from hccfeat.analysis.results import EndpointResult, Metric, StudyReport
+from hccfeat.report.formatting import count, joined, metric_label, with_printed_names
 
 _BASE = re.compile(r"(_[0-9.]+)?(_corrected)?$")
 _MONTHS = re.compile(r"_([0-9.]+)(?:_corrected)?$")
-_AT_MONTHS = re.compile(r"at ([0-9.]+) months")
-_PLACE = "at {months}"
+_AT_MONTHS = re.compile(r"at [0-9.]+ months")
 _TRANSFORMS = {"km": "one minus the Kaplan-Meier curve", "identity": "time", "log": "the logarithm of time"}
 FIRTH = "Firth"
 
@@ -40,32 +39,40 @@ def _names(report: StudyReport) -> set[str]:
     return {base_name(metric.metric) for metric in _known(report)}
 
 
-def _months(report: StudyReport) -> str:
-    """Return the months at which risks are judged: ``12 and 24 months``."""
-    found = {curve.months for result in report.endpoints for curve in result.calibrations}
-    found |= {curve.months for result in report.endpoints for curve in result.decisions}
-    found |= {float(match[1]) for m in _known(report) if (match := _MONTHS.search(m.metric))}
-    timed = [r for r in report.endpoints if any(base_name(m.metric) == "auc_at" for m in r.metrics)]
-    found |= {result.horizon_months for result in timed}
-    known = sorted(months for months in found if months is not None)
-    return f"{joined(f'{months:g}' for months in known)} months" if known else "the judging times"
+def _times(report: StudyReport) -> str:
+    """Return the months at which risks are judged, with the endpoints where these differ in them."""
+    found: dict[str, list[str]] = {}
+    for result in report.endpoints:
+        months = joined(f"{one:g}" for one in _months(result))
+        found.setdefault(months, []).append(result.label)
+    if len(found) > 1:
+        return joined(f"{months} months ({joined(labels)})" for months, labels in found.items() if months)
+    return f"{months} months" if (months := next(iter(found), "")) else "the judging times"
+
+
+def _months(result: EndpointResult) -> list[float]:
+    found = {curve.months for curve in result.calibrations} | {curve.months for curve in result.decisions}
+    known = [m.metric for m in result.metrics if m.estimate is not None]
+    found |= {float(match[1]) for name in known if (match := _MONTHS.search(name))}
+    found |= {result.horizon_months} if "auc_at" in map(base_name, known) else set()
+    return sorted(months for months in found if months is not None)
 
 
 def _over_time(report: StudyReport) -> str:
     names = _names(report)
     kinds = {
-        "c_uno": "Uno's C up to the last of these times",
+        "c_uno": "Uno's C up to the last of an endpoint's times",
         "auc_at": "the time-dependent AUC",
         "brier": "the Brier score",
         "brier_scaled": "its scaled form (one minus its ratio to that of a model without covariates)",
-        "ibs": "the Brier score averaged up to the last of these times",
+        "ibs": "the Brier score averaged up to the last of an endpoint's times",
     }
     censored = "auc_at" in names
     used = [text for name, text in kinds.items() if name in names and (censored or not name.startswith("brier"))]
     if not used:
         return ""
     return (
-        f"At {_months(report)} the models were judged under censoring by {joined(used)}. Patients were weighted by "
+        f"At {_times(report)} the models were judged under censoring by {joined(used)}. Patients were weighted by "
         "the inverse probability of not being censored, from the Kaplan-Meier estimate of the judged patients' own "
         "censoring; standard errors are those of influence functions."
     )
@@ -84,7 +91,7 @@ def _calibration(report: StudyReport) -> str:
             "mean, median and 90th percentile (ICI, E50, E90) of the distance between the predicted risk and a "
             "lowess curve"
         )
-    curves = of_months(curve.method for result in report.endpoints for curve in result.calibrations)
+    curves = _ways(curve.method for result in report.endpoints for curve in result.calibrations)
     if curves:
         parts.append(f"calibration curves ({'; '.join(curves)})")
     if not parts:
@@ -100,7 +107,7 @@ def _net_benefit(report: StudyReport) -> str:
         return ""
     low = min(float(curve.thresholds.min()) for curve in curves)
     high = max(float(curve.thresholds.max()) for curve in curves)
-    methods = "; ".join(of_months(curve.method for curve in curves))
+    methods = "; ".join(_ways(curve.method for curve in curves))
     return (
         f"Decision curves give the net benefit at threshold probabilities from {low:g} to {high:g}, beside "
         f"treating everybody and nobody ({methods})."
@@ -135,18 +142,21 @@ def _folds(report: StudyReport) -> str:
     again = f", dealt {repeats} times," if isinstance(repeats, int) and repeats > 1 else ""
     sites = " of sites" if settings.get("folds_by") == "site" else ""
     curves = [curve for result in report.endpoints for curve in result.calibrations]
+    mean = ", averaged over the repeats" if again else ""
     drawn = (
-        " Its curves of probabilities, calibration and net benefit, hold each patient's out-of-fold probability."
+        " Its calibration and decision curves and distributions of risk show probabilities, each patient's by "
+        f"models fitted without that patient (out-of-fold){mean}."
     )
     return (
         f"In cross-validation everything that learns was fitted again in each fold{sites}{again} and judged on the "
-        "patients left out; figures were computed inside a fold and averaged, and risks of different folds were "
-        "never put on one scale." + (drawn if any(curve.split == "cross_validation" for curve in curves) else "")
+        "patients left out; figures were computed inside a fold and averaged, so that no concordance or AUROC "
+        "compares risks of different folds."
+        + (drawn if any(curve.split == "cross_validation" for curve in curves) else "")
     )
 
 
 def _comparisons(report: StudyReport) -> str:
-    return declaration([row for result in report.endpoints for row in result.comparisons])
+    return with_printed_names(declaration([row for result in report.endpoints for row in result.comparisons]))
 
 
 def _subgroups(report: StudyReport) -> str:
@@ -180,16 +190,20 @@ def _groups(report: StudyReport) -> str:
     groups = [group for result in report.endpoints for group in result.groups]
     if not groups:
         return ""
+    tested = " and the log-rank test" if any(group.logrank_p is not None for group in groups) else ""
     text = (
         "Risk groups were cut at the median risk of the training patients and compared by Kaplan-Meier curves with "
-        "95 % bands on the log-log scale and the log-rank test"
+        f"95 % bands on the log-log scale{tested}"
     )
-    permuted = distinct(group.test for group in groups if group.test.startswith("permutation"))
+    tests = (re.sub(r"all \d+ ", "all ", group.test) for group in groups)
+    permuted = distinct(test for test in tests if test.startswith("permutation"))
     if permuted:
         seed = _seed(report)
         text += f"; where a group had no events or expected fewer than 5, by the {joined(permuted)}{seed}"
     if any(group.split == "cross_validation" for group in groups):
         text += "; in cross-validation the cut is that of the other folds' patients, and there is no P"
+    if any(group.split == "apparent" and group.logrank_p is None for group in groups):
+        text += "; groups of the patients who made the model have no P"
     return f"{text}."
 
 
@@ -257,13 +271,9 @@ def _competing(report: StudyReport) -> str:
     return f"Cumulative incidences: {'; '.join(told)}."
 
 
-def of_months(methods: Iterable[str]) -> list[str]:
-    """Return each method once, those that differ in their months alone as one."""
-    found: dict[str, dict[str, None]] = {}
-    for method in methods:
-        months = found.setdefault(_AT_MONTHS.sub(_PLACE, method), {})
-        months.update(dict.fromkeys(_AT_MONTHS.findall(method)))
-    return [method.replace(_PLACE, f"at {joined(months)} months") for method, months in found.items()]
+def _ways(methods: Iterable[str]) -> list[str]:
+    """Return each method once, whatever its months, and whether its probabilities are out-of-fold."""
+    return distinct(_AT_MONTHS.sub("at these times", method.partition("; out-of-fold")[0]) for method in methods)
 
 
 def distinct(values: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from hccfeat.analysis.modality_models import RECIPE
 from hccfeat.analysis.results import EndpointResult, Metric, ModalityComparison, ModalityGap
 from hccfeat.report.blocks import Block, FigureView, Part, Scene, block, place_label, short_place
 from hccfeat.report.comparison_view import comparisons_table
-from hccfeat.report.formatting import count, fixed, interval, metric_label, p_value, with_interval
+from hccfeat.report.formatting import count, fixed, interval, p_value, p_words, with_interval
 from hccfeat.report.prognosis_figures import ScoreRow, scores_figure
 from hccfeat.report.summary import BAR, bar, estimate_cell
 from hccfeat.report.tables import Column, table
@@ -42,11 +42,12 @@ def _part(result: EndpointResult, found: ModalityComparison, key: str, scene: Sc
     )
     text = f"{result.label}: AUROC with 95 % intervals by modality, {place}, {_judges(found)}; dotted: chance."
     caption = f"{result.label}: further differences between modalities, {place}"
-    further = comparisons_table(f"{key}-differences", found.differences, scene, caption, found.labels)
+    others = [row for row in found.differences if row.metric != "auroc"]
+    further = comparisons_table(f"{key}-differences", others, scene, caption, found.labels)
     return Part(
         lead=modality_sentence(found),
         figures=[FigureView(f"{key}-figure", drawn, scene.caption(text))],
-        tables=[_scores(result, found, f"{key}-scores"), _gaps(result, found, f"{key}-gaps"), further],
+        tables=[_scores(result, found, scene, f"{key}-scores"), _gaps(result, found, f"{key}-gaps"), further],
         notes=[f"Each modality by {RECIPE}; {found.note}."],
     )
 
@@ -62,7 +63,7 @@ def modality_sentence(found: ModalityComparison) -> str:
         return f"{text}."
     return (
         f"{text}; all together minus the best single one, {found.labels[found.best]}: "
-        f"{with_interval(gap.estimate, gap.lower, gap.upper, 3)}, P {p_value(gap.p)}."
+        f"{with_interval(gap.estimate, gap.lower, gap.upper, 3)}, {p_words(gap.p)}."
     )
 
 
@@ -78,11 +79,11 @@ def _estimate(metric: Metric) -> Estimate:
     return Estimate(metric.estimate, metric.lower, metric.upper, metric.n, metric.events, metric.method)
 
 
-def _scores(result: EndpointResult, found: ModalityComparison, key: str) -> Markup:
+def _scores(result: EndpointResult, found: ModalityComparison, scene: Scene, key: str) -> Markup:
     present = [name for name in SHOWN if any(metric.metric == name for metric in found.metrics)]
     columns = [Column("model", "Model reads")]
     for name in present:
-        columns.append(Column(name, metric_label(name), "right"))
+        columns.append(Column(name, scene.metric(result, name), "right"))
         if name == "auroc":
             columns.append(Column("bar", BAR, "center", "AUROC and its 95 % interval, drawn from 0 to 1"))
     columns += [Column("n", "n", "right", "Patients judged"), Column("events", "Events", "right")]

@@ -93,7 +93,9 @@ def over_time(result: EndpointResult, scene: Scene, key: str) -> Block | None:
                 axis=axis,
                 simulated=scene.simulated,
             )
-            text = f"{result.label}: {axis} over time with 95 % intervals, {place_label(split, cohort)}."
+            limits = [m.lower is not None for m in mine]
+            told = f" with 95 % intervals{'' if all(limits) else ' where there are any'}" if any(limits) else ""
+            text = f"{result.label}: {axis} over time{told}, {place_label(split, cohort)}."
             figures.append(FigureView(name, drawn, scene.caption(text)))
     return block(
         result, scene, "over_time", Part(figures=figures, tables=[_timed_table(result, timed, scene, key)])
@@ -112,7 +114,7 @@ def _metrics(result: EndpointResult, scene: Scene, key: str) -> Markup:
     rows = [
         {
             "group": f"{place_label(m.split, m.cohort)}: {model_label(m.model)}. {shared[_of_model(m)]}",
-            "metric": metric_label(m.metric)
+            "metric": scene.metric(result, m.metric)
             + (" (corrected for optimism)" if metric_parts(m.metric).corrected else ""),
             "estimate": fixed(m.estimate, 4),
             "limits": interval(m.lower, m.upper, 4),
@@ -144,7 +146,7 @@ def _common_end(methods: Sequence[str]) -> str:
 def _timed_table(result: EndpointResult, timed: Sequence[Metric], scene: Scene, key: str) -> Markup:
     """One row per model, one column per metric and month."""
     names = sorted(dict.fromkeys(m.metric.removesuffix(CORRECTED) for m in timed), key=metric_rank)
-    columns = [Column("model", "Model"), *(Column(name, metric_label(name), "right") for name in names)]
+    columns = [Column("model", "Model"), *(Column(name, scene.metric(result, name), "right") for name in names)]
     columns += [Column("n", "n", "right"), Column("events", "Events", "right")]
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     grey = []

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from hccfeat.analysis.judging import GROUPS
 from hccfeat.analysis.prognosis import PrecisionRecall, TimesByGroup, TimesByRisk
 from hccfeat.report.canvas import FAINT, INK, LINE_STYLES, PALETTE, drawing, inline_svg, new_figure, watermark
-from hccfeat.report.formatting import fixed, p_value, with_interval
+from hccfeat.report.formatting import fixed, p_words, with_interval
 from hccfeat.report.layout import WIDTH
 from hccfeat.stats.estimate import Estimate
 
@@ -89,9 +89,9 @@ def times_by_group_figure(key: str, panels: Sequence[TimesByGroup], *, title: st
             axes.set_xlim(-0.6, 1.6)
             axes.grid(visible=False, axis="x")
             axes.set_title(
-                f"{_short(found.judges.label)}\n{found.test.test}, P {p_value(found.test.p)}", fontsize=9.2
+                f"{_short(found.judges.label)}\n{found.test.test}, {p_words(found.test.p)}", fontsize=9.2
             )
-            spoken.append(f"{found.judges.label}: {found.test.test} P {p_value(found.test.p)}")
+            spoken.append(f"{found.judges.label}: {found.test.test} {p_words(found.test.p)}")
         axes_of[0].set_ylabel("Months without recurrence")
         return finished_svg(
             figure, axes_of, key, f"Time to recurrence by predicted group, {title}", spoken, simulated
@@ -110,7 +110,7 @@ def times_by_risk_figure(key: str, panels: Sequence[TimesByRisk], *, title: str,
                 ends = np.array([risk.min(), risk.max()])
                 axes.plot(ends, found.line.intercept + found.line.slope * ends, color=PALETTE[1], linewidth=1.6)
             r = found.correlation
-            text = f"r {with_interval(r.r, r.lower, r.upper)}, P {p_value(r.p)}"
+            text = f"r {with_interval(r.r, r.lower, r.upper)}, {p_words(r.p)}"
             axes.set_title(f"{_short(found.judges.label)}\n{text}", fontsize=9.2)
             axes.set_xlabel("PPS risk")
             spoken.append(f"{found.judges.label}: {text}")

@@ -58,7 +58,8 @@ def decision(result: EndpointResult, scene: Scene, key: str) -> Block | None:
             drawn = decision_figure(name, curves, scene.styles, title=title, simulated=scene.simulated)
             text = f"{result.label}: decision curves, {place_label(split, cohort)}, {when}; {curves[0].method}."
             figures[split == "apparent"].append(FigureView(name, drawn, scene.caption(text)))
-            tables += _benefit_rows(curves, scene, f"{place_label(split, cohort)}, {when}")
+            averaged = ", each patient's out-of-fold probability" if "out-of-fold" in curves[0].method else ""
+            tables += _benefit_rows(curves, scene, f"{place_label(split, cohort)}, {when}{averaged}")
     shown = _benefit(result, tables, f"{key}-decision-table")
     return block(result, scene, "decision", Part(figures=figures[False], apparent=figures[True], tables=[shown]))
 
@@ -100,7 +101,8 @@ def _numbers(result: EndpointResult, scene: Scene, key: str) -> Markup:
                 | {name: estimate_cell(metric) for name, metric in mine.items()}
                 | {"n": f"{first.n:,}", "events": f"{first.events:,}"}
             )
-    caption = f"{result.label}: calibration"
+    caption = f"{result.label}: calibration; of cross-validated models means over folds"
+    caption = caption if any(m.split == "cross_validation" for m in result.metrics) else caption.partition(";")[0]
     return table(key, columns, rows if present else [], caption=caption, group="place", muted=muted, models="m")
 
 

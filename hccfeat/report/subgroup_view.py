@@ -34,7 +34,7 @@ def subgroups(result: EndpointResult, scene: Scene, key: str) -> Block | None:
                 simulated=scene.simulated,
             )
             label, where = model_label(model), place_label(split, cohort)
-            text = f"{result.label}: {axis} with 95 % intervals within groups, {where}; dotted: chance."
+            text = f"{result.label}: {axis} of {label} with 95 % intervals within groups, {where}; dotted: chance."
             marks = scene.marks(model)
             figures.append(
                 FigureView(name, drawn, scene.caption(text), model=marks[0] if marks else None, tab=label)

@@ -177,7 +177,9 @@ def _numbers_at_risk(figure: Figure, axes: Axes, curves: Sequence[SurvivalCurve]
         for time, number in zip(curve.risk_times, curve.at_risk, strict=True):
             x = box.x0 + box.width * (float(time) - low) / (high - low)
             shown = f"{int(number)}{_events_by(curve, float(time)) if known else ''}"
-            mark(i, figure.text(x, y, shown, fontsize=SMALL, ha="center", va="center", color=INK))
+            first = x < box.x0 + 0.05
+            place, side = (box.x0 - 0.02, "left") if first else (x, "center")
+            mark(i, figure.text(place, y, shown, fontsize=SMALL, ha=side, va="center", color=INK))
 
 
 def _events_by(curve: SurvivalCurve, time: float) -> str:

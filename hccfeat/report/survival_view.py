@@ -1,6 +1,7 @@
 """The parts of an endpoint about time: follow-up of everybody, risk groups, and competing events."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,16 @@ from hccfeat.report.blocks import (
     split_rank,
     who_label,
 )
-from hccfeat.report.formatting import fixed, interval, is_number, model_label, p_value, with_interval
+from hccfeat.report.formatting import (
+    MISSING,
+    fixed,
+    interval,
+    is_number,
+    model_label,
+    p_value,
+    risk_scale,
+    with_interval,
+)
 from hccfeat.report.layout import month_marks
 from hccfeat.report.survival_figures import incidence_figure, survival_figure
 from hccfeat.report.tables import Column, table
@@ -63,8 +73,8 @@ def risk_groups(result: EndpointResult, scene: Scene, key: str) -> Block | None:
         place = place_label(group.split, group.cohort)
         text = (
             f"{result.label}: Kaplan-Meier curves with 95 % bands, {label}, {place}; "
-            f"cut at the training median, {group.cut:.4g}. {group.note}"
-        ).strip()
+            f"cut at the training median, {_cut(group)}.{_sentence(group.note)}"
+        )
         title = f"{label}: {short_place(group.split, group.cohort)}"
         drawn = survival_figure(name, group, title=title, simulated=scene.simulated)
         marks = scene.marks(group.model)
@@ -89,7 +99,7 @@ def competing(result: EndpointResult, scene: Scene, key: str) -> Block | None:
         Column("months", "Months", "right"),
         Column("incidence", "Incidence (95 % interval)", "right"),
         Column("n", "n", "right"),
-        Column("events", "Events", "right"),
+        Column("events", "Events in all", "right", "By the end of the curve, not by the month of the row"),
     ]
     caption = f"{result.label}: cumulative incidence"
     shown = table(f"{key}-competing-table", columns, rows, caption=caption, group="place")
@@ -100,7 +110,12 @@ _CURVE_COLUMNS = (
     Column("n", "n", "right"),
     Column("events", "Events", "right"),
     Column("median", "Median, months (95 % CI)", "right"),
-    Column("mean", "Restricted mean, months (95 % CI)", "right", "Area under the curve up to the month given"),
+    Column(
+        "mean",
+        "Event-free months (95 % CI) of the first",
+        "right",
+        "Restricted mean: the area under the curve up to the month given last",
+    ),
 )
 
 
@@ -112,8 +127,17 @@ def _curve_cells(curve: SurvivalCurve) -> dict[str, Any]:
         median = fixed(curve.median, 1) + (f" ({fixed(lower, 1)}–{upper})" if lower is not None else "")
     mean = with_interval(curve.restricted_mean, curve.restricted_lower, curve.restricted_upper, 1)
     if curve.restricted_to is not None:
-        mean += f" to {curve.restricted_to:g}"
+        mean += f" of {curve.restricted_to:.4g}"
     return {"n": f"{curve.n:,}", "events": f"{curve.events:,}", "median": median, "mean": mean}
+
+
+def _cut(group: GroupComparison) -> str:
+    scale = risk_scale(group.model)
+    return f"{group.cut:.4g}" + (f" ({scale})" if scale else "")
+
+
+def _sentence(note: str) -> str:
+    return f" {note[:1].upper()}{note[1:].rstrip('.')}." if note else ""
 
 
 def _followed(found: CohortSurvival) -> str:
@@ -123,15 +147,16 @@ def _followed(found: CohortSurvival) -> str:
 def _group_row(group: GroupComparison, index: int, scene: Scene) -> dict[str, Any]:
     curve = group.curves[index]
     expected = group.expected[index] if index < len(group.expected) else None
-    chisq = f"χ² {fixed(group.logrank_chisq, 2)}, " if is_number(group.logrank_chisq) else ""
-    test = f"{chisq}P {p_value(group.logrank_p)}" if is_number(group.logrank_p) else ""
+    tested = is_number(group.logrank_p)
     return {
         "place": place_label(group.split, group.cohort),
         "split": group.split,
         "model": model_label(group.model),
         "group": curve.label,
         "expected": "" if expected is None else fixed(expected, 1),
-        "test": f"{test} ({group.test})" if test and group.test else test,
+        "chisq": fixed(group.logrank_chisq, 2),
+        "p": p_value(group.logrank_p),
+        "test": (group.test or "log-rank") if tested else "",
         "note": group.note,
         "m": scene.marks(group.model),
     } | _curve_cells(curve)
@@ -141,12 +166,28 @@ def _groups(result: EndpointResult, rows: Sequence[dict[str, Any]], key: str) ->
     first, *others = _CURVE_COLUMNS
     columns = [Column("model", "Model"), Column("group", "Group"), first, others[0]]
     columns += [Column("expected", "Expected", "right", "Events expected if all groups shared one hazard")]
-    columns += [*others[1:], Column("test", "Test"), Column("note", "Note", "wide")]
-    used = [c for c in columns if c.key in ("model", "group") or any(row[c.key] not in ("", "–") for row in rows)]
-    shown = sorted(rows, key=lambda row: (split_rank(row["split"]), row["place"]))
+    columns += [*others[1:], Column("chisq", "χ²", "right"), Column("p", "P", "right")]
+    columns += [Column("test", "Test", "wide"), Column("note", "Note", "wide")]
+    shown = [row for here in _by_place(rows) for row in _shared_note(here)]
+    used = [
+        c for c in columns if c.key in ("model", "group") or any(row[c.key] not in ("", MISSING) for row in shown)
+    ]
     grey = [i for i, row in enumerate(shown) if row["split"] == "apparent"]
     caption = f"{result.label}: risk groups"
     return table(key, used, shown, caption=caption, group="place", muted=grey, models="m")
+
+
+def _by_place(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    ordered = sorted(rows, key=lambda row: (split_rank(row["split"]), row["place"]))
+    return [list(here) for _, here in groupby(ordered, key=lambda row: row["place"])]
+
+
+def _shared_note(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say a note that all rows of a place have in their heading."""
+    (note, *others) = dict.fromkeys(row["note"] for row in rows)
+    if not note or others or len(rows) < 3:
+        return rows
+    return [{**row, "place": f"{row['place']}.{_sentence(note)}", "note": ""} for row in rows]
 
 
 def _incidence_rows(curve: IncidenceCurve, place: str) -> list[dict[str, Any]]:
@@ -162,7 +203,7 @@ def _incidence_rows(curve: IncidenceCurve, place: str) -> list[dict[str, Any]]:
                 "place": place,
                 "group": f"{curve.label}: {curve.cause}" if curve.label else curve.cause,
                 "months": f"{months:g}",
-                "incidence": f"{value:.1f} % ({interval(low, high, 1)})",
+                "incidence": f"{value:.1f} %" + (f" ({interval(low, high, 1)})" if value else ""),
                 "n": f"{curve.n:,}",
                 "events": f"{curve.events:,}",
             }

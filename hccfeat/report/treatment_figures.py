@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from hccfeat.analysis.treatment import Comparison, ScoreAndTime
 from hccfeat.report.canvas import PALETTE, drawing
-from hccfeat.report.formatting import p_value, with_interval
+from hccfeat.report.formatting import p_words, with_interval
 from hccfeat.report.prognosis_figures import filled_points, finished_svg, panel_row, strip_of_months
 
 
@@ -37,8 +37,8 @@ def comparison_figure(key: str, panels: Sequence[Comparison], *, title: str, sim
             axes.set_xlim(-0.6, 1.6)
             axes.grid(visible=False, axis="x")
             name = textwrap.fill(found.name, 34)
-            axes.set_title(f"{name}\n{found.test.test}, P {p_value(found.test.p)}", fontsize=8.4)
-            spoken.append(f"{found.name}: {found.test.test} P {p_value(found.test.p)}")
+            axes.set_title(f"{name}\n{found.test.test}, {p_words(found.test.p)}", fontsize=8.4)
+            spoken.append(f"{found.name}: {found.test.test} {p_words(found.test.p)}")
         axes_of[0].set_ylabel("Months without recurrence")
         return finished_svg(figure, axes_of, key, title, spoken, simulated)
 
@@ -57,7 +57,7 @@ def score_figure(key: str, panels: Sequence[ScoreAndTime], *, title: str, simula
                 ends = np.array([found.score.min(), found.score.max()])
                 axes.plot(ends, found.line.intercept + found.line.slope * ends, color=PALETTE[1], linewidth=1.6)
             r = found.correlation
-            text = f"r {with_interval(r.r, r.lower, r.upper)}, P {p_value(r.p)}"
+            text = f"r {with_interval(r.r, r.lower, r.upper)}, {p_words(r.p)}"
             axes.set_title(text, fontsize=9.2)
             axes.set_xlabel(found.label)
             spoken.append(f"{found.label}: {text}, n {r.n}")

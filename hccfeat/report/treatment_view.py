@@ -17,8 +17,11 @@ from hccfeat.report.formatting import (
     joined,
     model_label,
     p_value,
+    ratio,
+    ratio_p_label,
     significant,
     with_interval,
+    with_printed_names,
 )
 from hccfeat.report.survival_figures import survival_figure
 from hccfeat.report.tables import Column, table
@@ -115,7 +118,8 @@ def _benefit_row(benefit: "Benefit") -> DifferenceRow:
 def _interactions(interactions: "Sequence[Interaction]", scene: Scene, key: str, label: str) -> Markup:
     columns = [
         Column("term", "Term"),
-        *(Column(name, text, "right") for name, text in (("hr", "HR"), ("limits", "95 % CI"), ("p", "P"))),
+        *(Column(name, text, "right") for name, text in (("hr", "HR"), ("limits", "95 % CI"))),
+        Column("p", ratio_p_label(found.larger.ties for found in interactions), "right"),
     ]
     rows: list[dict[str, Any]] = []
     for found in interactions:
@@ -123,8 +127,8 @@ def _interactions(interactions: "Sequence[Interaction]", scene: Scene, key: str,
         rows += [
             {
                 "group": f"{found.name}; {events}; {_test(found)}",
-                "term": scene.term(term.term),
-                "hr": significant(term.hr),
+                "term": scene.per_unit(term.term),
+                "hr": ratio(term.hr),
                 "limits": _limits(term.lower, term.upper),
                 "p": p_value(term.p),
             }
@@ -152,7 +156,7 @@ def _incomplete(found: "Interaction") -> str:
 
 
 def _limits(lower: float | None, upper: float | None) -> str:
-    return "" if lower is None or upper is None else f"{significant(lower)}–{significant(upper)}"
+    return "" if lower is None or upper is None else f"{ratio(lower)}–{ratio(upper)}"
 
 
 def _benefits(benefits: "Sequence[Benefit]", key: str, label: str) -> Markup:
@@ -198,7 +202,7 @@ def _balance(balance: "Sequence[Balance]", key: str, label: str) -> Markup:
     ]
     rows = [
         {
-            "covariate": one.covariate,
+            "covariate": with_printed_names(one.covariate),
             "untreated": significant(one.untreated, 3),
             "treated": significant(one.treated, 3),
             "difference": with_interval(one.difference.value, one.difference.lower, one.difference.upper),

@@ -1,6 +1,7 @@
 """What the template needs to show a whole study: facts, notices, sections and downloads."""
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +13,17 @@ from hccfeat.analysis.results import Notice, StudyReport
 from hccfeat.report.blocks import BANNER, LEVELS
 from hccfeat.report.canvas import line_look
 from hccfeat.report.citations import citations
-from hccfeat.report.cohort_view import baseline_table, cohorts_table, feature_facts, flows, recipe_facts
+from hccfeat.report.cohort_view import (
+    baseline_table,
+    cohort_notes,
+    cohorts_table,
+    feature_facts,
+    flows,
+    recipe_facts,
+)
 from hccfeat.report.downloads import downloads
 from hccfeat.report.endpoint_view import EndpointView, endpoint_view
-from hccfeat.report.formatting import CONDITION_LABELS, joined, model_label, public_facts, with_model_labels
+from hccfeat.report.formatting import CONDITION_LABELS, joined, model_label, public_facts, with_printed_names
 from hccfeat.report.guidelines import guideline_views, statement_view
 from hccfeat.report.layout import model_styles
 from hccfeat.report.methods import encoder_text, methods_text, setting_facts
@@ -23,6 +31,8 @@ from hccfeat.report.tables import Column, table
 
 NO_IMAGES = "There are no images in this cohort"
 MAX_PICTURES = 24
+MINIMUM = "the cohort's minimum follow-up"
+"""As the rules of the endpoints name it."""
 LEVEL_WORDS = {"stop": "Stop", "caution": "Caution", "info": "Note"}
 
 
@@ -40,10 +50,17 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
         report,
         settings=public_facts(report.settings),
         feature_set=None if report.feature_set is None else public_facts(report.feature_set),
-        endpoints=[replace(e, notices=[_named(notice) for notice in e.notices]) for e in report.endpoints],
+        endpoints=[
+            replace(
+                e,
+                notices=[_named(notice, report.labels) for notice in e.notices],
+                exclusion_rule=_rule(e.exclusion_rule, report),
+            )
+            for e in report.endpoints
+        ],
     )
     styles = model_styles([model for e in report.endpoints for model in _models(e)])
-    views = [endpoint_view(e, i, styles, report.simulated, report.labels) for i, e in enumerate(report.endpoints)]
+    views = [endpoint_view(e, i, styles, report) for i, e in enumerate(report.endpoints)]
     return {
         "report": report,
         "banner": BANNER if report.simulated else "",
@@ -57,6 +74,7 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
         "has_images": _images(report) > 0,
         "no_images": NO_IMAGES,
         "cohorts": cohorts_table(report),
+        "cohort_notes": cohort_notes(report),
         "flows": flows(report),
         "baseline": baseline_table(report),
         "feature_facts": feature_facts(report),
@@ -66,7 +84,7 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
             for caption, png in report.example_patches[:MAX_PICTURES]
         ],
         "methods": methods_text(report),
-        "settings": setting_facts(report.settings),
+        "settings": setting_facts(report),
         "versions": sorted(report.versions.items()),
         "statement": statement_view(report),
         "guidelines": guideline_views(report),
@@ -76,9 +94,22 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _named(notice: Notice) -> Notice:
-    """Return a notice that calls models by their printed names."""
-    return replace(notice, title=with_model_labels(notice.title), text=with_model_labels(notice.text))
+def _named(notice: Notice, labels: Mapping[str, str]) -> Notice:
+    """Return a notice that calls models and clinical variables by their printed names."""
+    title, text = (with_printed_names(one, labels) for one in (notice.title, notice.text))
+    return replace(notice, title=title, text=text)
+
+
+def _rule(rule: str, report: StudyReport) -> str:
+    """Return the rule of a label with the months of the minimum follow-up, or without its sentence."""
+    found: dict[str, list[str]] = {}
+    for row in report.cohorts:
+        if months := row.get("minimum_follow_up_months"):
+            found.setdefault(f"{months:g} months", []).append(str(row.get("cohort")))
+    if not found:
+        return " ".join(one for one in re.split(r"(?<=\.) ", rule) if MINIMUM not in one)
+    named = "; ".join(f"{months} in {joined(cohorts)}" for months, cohorts in found.items())
+    return rule.replace(MINIMUM, f"{MINIMUM} ({named})")
 
 
 def study_notices(report: StudyReport) -> list[Notice]:
@@ -196,7 +227,7 @@ def _facts(report: StudyReport, models: int) -> list[tuple[str, str]]:
     patients = sum(int(row.get("patients") or 0) for row in report.cohorts)
     return [
         (f"{patients:,}", "patient" if patients == 1 else "patients"),
-        (f"{_images(report):,}", "images"),
+        (f"{_images(report):,}", "image" if _images(report) == 1 else "images"),
         (f"{len(report.cohorts)}", "cohort" if len(report.cohorts) == 1 else "cohorts"),
         (f"{len(report.endpoints)}", "endpoint" if len(report.endpoints) == 1 else "endpoints"),
         (f"{models}", "model" if models == 1 else "models"),

@@ -68,9 +68,9 @@ def used(full: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
         + """(async () => {
       const box = one("#e0-1y-summary"), kit = box.previousElementSibling, table = one("table", box);
       const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
-      const column = () => [...body.rows].slice(1, 6).map((row) => row.cells[1].firstChild.textContent);
-      one("button", heads[1]).click(); seen.up = column();
-      one("button", heads[1]).click(); seen.down = column(); seen.sort = heads[1].ariaSort;
+      const column = () => [...body.rows].slice(1, 6).map((row) => row.cells[3].firstChild.textContent);
+      one("button", heads[3]).click(); seen.up = column();
+      one("button", heads[3]).click(); seen.down = column(); seen.sort = heads[3].ariaSort;
       const search = one("input[type=search]", kit);
       const shown = () => [...body.rows].filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
       search.value = "external xgboost"; search.dispatchEvent(new Event("input"));
@@ -149,11 +149,11 @@ def test_search_keeps_matching_rows_and_their_group(used: dict[str, Any]) -> Non
 def test_columns_are_chosen_and_saved_as_shown(used: dict[str, Any]) -> None:
     assert used["recall"] == [True, True, False, False, False]
     lines = b64decode(used["files"]["e0-1y-summary.csv"]).decode().splitlines()
-    assert lines[0].startswith("group,Model,AUROC,")
-    assert ",Recall," in lines[0]
+    assert lines[0].startswith("group,Model,n,Events,AUROC,")
+    assert lines[0].endswith(",Recall")
     assert "Accuracy" not in lines[0]
     assert len(lines) == 16
-    assert re.match(r'"internal, held out",[^,]+,0\.\d{3} \(0\.\d\d–0\.\d\d\),', lines[1])
+    assert re.match(r'"internal, held out",[^,]+,73,\d+,0\.\d{3} \(0\.\d\d–0\.\d\d\),', lines[1])
 
 
 def test_curves_are_read_out_as_they_are(used: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from hccfeat.analysis.results import (
 from hccfeat.report.blocks import Scene
 from hccfeat.report.citations import citations
 from hccfeat.report.methods import methods_text
-from hccfeat.report.methods_results import base_name, of_months
+from hccfeat.report.methods_results import base_name
 from hccfeat.report.treatment_view import treatment
 from tests.report.plain import plain
 from tests.report.sample import clinical_report, full_report
@@ -82,7 +82,7 @@ def with_everything(report: StudyReport) -> StudyReport:
 def test_every_new_result_has_its_sentence() -> None:
     text = text_of(with_everything(plain(full_report())))
     for words in (
-        "At 12 months the models were judged under censoring by Uno's C",
+        "At 12 months (Recurrence within 1 year) the models were judged under censoring by Uno's C",
         "inverse probability of not being censored",
         "ICI, E50, E90",
         "Under censoring the outcome was each patient's Kaplan-Meier pseudo-value",
@@ -204,9 +204,34 @@ def test_guidelines_find_what_was_never_done() -> None:
     assert "updated" not in text_of(replace(plain(full_report()), endpoints=[]))
 
 
-def test_methods_that_differ_in_months_alone_are_told_once() -> None:
-    methods = ["of the label", "lines at 12 months (x)", "lines at 24 months (x)", "lines at 12 months (x)"]
-    assert of_months(methods) == ["of the label", "lines at 12 and 24 months (x)"]
+def test_methods_of_curves_are_told_once_whatever_their_months_and_folds() -> None:
+    report = plain(full_report())
+    place = ("m", "internal", "cross_validation")
+    for months, method in (
+        (None, "lines of the label"),
+        (12.0, "lines at 12 months (x)"),
+        (24.0, "lines at 24 months (x); out-of-fold: each patient's"),
+    ):
+        curve = CalibrationCurve(*place, months, LINE, LINE, LINE, LINE, 73, 25, method)
+        report.endpoints[0].calibrations.append(curve)
+    assert "calibration curves (lines of the label; lines at these times (x))." in text_of(report)
+
+
+def test_times_are_named_with_their_endpoints() -> None:
+    report = plain(full_report())
+    for result in report.endpoints:
+        result.metrics.append(replace(metric("auc_at"), endpoint=result.endpoint))
+    times = "At 12 months (Recurrence within 1 year) and 24 months (Recurrence within 2 years) the models"
+    assert times in text_of(report)
+
+
+def test_treatment_is_told_once_and_without_its_findings() -> None:
+    report = full_report()
+    treated = report.endpoints[1]
+    text = text_of(replace(report, endpoints=[treated, replace(treated, label="Again")]))
+    assert text.count("Treatment was not randomised.") == 1
+    assert "at 24 months (Recurrence within 2 years) and 24 months (Again)" in text
+    assert "had the event, too few" not in text
 
 
 def test_an_interval_is_told_once_for_all_months() -> None:

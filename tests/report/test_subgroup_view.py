@@ -40,7 +40,7 @@ def test_the_figure_draws_what_was_judged_and_the_table_holds_every_number() -> 
     assert found is not None
     (part,) = found.parts
     (figure,) = part.figures
-    assert "C-index with 95 % intervals within groups, internal, held out" in figure.caption
+    assert "C-index of PPS-MLP with 95 % intervals within groups, internal, held out" in figure.caption
     assert "Sex: male" in figure.svg
     (table,) = part.tables
     assert table.count("Sex: male") == 2
