@@ -196,13 +196,19 @@ def risk_scale(model: str) -> str:
 def with_printed_names(text: str, labels: Mapping[str, str] | None = None) -> str:
     """Return a text with the printed names of the models and of the clinical variables (``labels``) in it.
 
-    A variable whose printed name differs in its first letter alone stays: its name may be a common word.
+    A variable stays whose printed name has it as a word, or differs in the first letter alone: "treatment" and
+    "age" are common words.
     """
     names = {name: model_label(name) for name in MODEL_LABELS if " " not in name}
     names |= {f"{name}{IMPUTED}": model_label(f"{name}{IMPUTED}") for name in names}
-    names |= {name: label for name, label in (labels or {}).items() if label != name.capitalize()}
+    names |= {name: label for name, label in (labels or {}).items() if name not in _plain(label)}
     words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.sub(rf"\b(?:{words})\b", lambda found: names[found[0]], text)
+
+
+def _plain(label: str) -> set[str]:
+    """Return the words of a printed name, and the whole of it with a small first letter."""
+    return {*label.split(), label[:1].lower() + label[1:]}
 
 
 def ratio_p_label(fits: Iterable[str]) -> str:

@@ -93,7 +93,7 @@ def _forests(result: EndpointResult, scene: Scene, key: str, *, apparent: bool) 
         for kind in sorted(dict.fromkeys(r.kind for r in here), key=_kind_rank):
             rows.append((f"{kind[:1].upper()}{kind[1:]}", None))
             rows += [(scene.per_unit(r.term), r) for r in here if r.kind == kind]
-        if not rows:
+        if not any(ratio is not None and ratio.hr is not None for _, ratio in rows):
             continue
         name = f"{key}-forest-{'apparent' if apparent else 'judged'}-{i}"
         text = f"{result.label}: hazard ratios with 95 % intervals, {cohort}{f', {APPARENT}' if apparent else ''}."

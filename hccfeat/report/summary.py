@@ -46,12 +46,11 @@ _SHOWN = (
     "AUROC",
     "AUPR",
     "C-index",
-    "Uno's C",
     "AUC",
     "Brier score",
-    "Integrated Brier score",
     "Calibration slope",
 )
+"""What a page of 1280 pixels has room for; the others are chosen from the menu of columns."""
 _SCALED = ("AUROC", "C-index", "Uno's C")
 _TIMED = ("C-index", "Uno's C", "AUC")
 """First without a horizon: they see the length of follow-up, which the label ignores."""

@@ -95,9 +95,9 @@ def page_view(report: StudyReport, files: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _named(notice: Notice, labels: Mapping[str, str]) -> Notice:
-    """Return a notice that calls models and clinical variables by their printed names."""
+    """Return a notice that calls models and clinical variables by their printed names, as a sentence."""
     title, text = (with_printed_names(one, labels) for one in (notice.title, notice.text))
-    return replace(notice, title=title, text=text)
+    return replace(notice, title=title, text=text[:1].upper() + text[1:])
 
 
 def _rule(rule: str, report: StudyReport) -> str:

@@ -86,8 +86,9 @@ def test_facts_never_list_patients() -> None:
 
 def test_a_text_gets_printed_names_and_common_words_stay() -> None:
     labels = {"afp": "AFP", "age": "Age", "vascular_invasion": "Vascular invasion"}
-    text = "xgboost_cox, xgboost, cox_clinical_imputed: afp, age, vascular_invasion, safp"
-    shown = "XGBoost, Cox, XGBoost, Cox, indicators, imputed: AFP, age, Vascular invasion, safp"
+    labels |= {"treatment": "Adjuvant treatment"}
+    text = "xgboost_cox, xgboost, cox_clinical_imputed: afp, age, vascular_invasion, safp, treatment"
+    shown = "XGBoost, Cox, XGBoost, Cox, indicators, imputed: AFP, age, Vascular invasion, safp, treatment"
     assert with_printed_names(text, labels) == shown
 
 

@@ -316,7 +316,7 @@ def test_a_full_disk_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_cautions_are_named_on_top_and_told_in_their_section() -> None:
     report = clinical_report()
-    long = "risk per SD of some model: only 1 event; " * 12
+    long = "Risk per SD of some model: only 1 event; " * 12
     report.endpoints[0].notices = [Notice("caution", "Few events", long), Notice("stop", "No judges", "None.")]
     text = page_of(report)
     top, section = text.split('<section id="conditions">')

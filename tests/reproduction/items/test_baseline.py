@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from hccfeat.analysis.load import Scope, load_endpoint
+from hccfeat.cohort.described import recorded_variables
 from hccfeat.config import load_study_config
 from hccfeat.extraction import feature_sets
 from hccfeat.reproduction.blocks import Figure, Note, Table
@@ -23,8 +24,9 @@ def light_context(study: Path) -> Any:
         return cache[endpoint]
 
     return SimpleNamespace(
-        study=study, config=config, feature_set=feature_set, internal="internal", external="external", data=data
-    )
+        study=study, config=config, feature_set=feature_set, internal="internal", external="external", data=data,
+        variables=recorded_variables(study, "internal"),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
