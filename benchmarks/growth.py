@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from hccfeat.extraction.plan import plan, sources
+from hccfeat.extraction.plan import Plan, plan, sources
 from hccfeat.progress import set_quiet
 from hccfeat.store.build import publish
 from hccfeat.store.committer import Committer
@@ -141,8 +141,12 @@ def measure(study: Path, size: int) -> Times:
         new = iter(range(size, size + TURNS))
         turns(ONE_MORE, lambda: committer.adopt([write_shard(study, shard(next(new)))]))
         turns("shards that were left behind are looked for", lambda: committer.adopt_found(FEATURE_SET))
-    wanted = {source.image_id: source.bytes for source in turns("images are listed", lambda: sources(study))}
-    planned = turns("what is missing is planned", lambda: plan(study, FEATURE_SET, wanted))
+        wanted = {source.image_id: source.bytes for source in turns("images are listed", lambda: sources(study))}
+
+        def planning() -> Plan:
+            return plan(study, FEATURE_SET, wanted, committer.done_images(FEATURE_SET))
+
+        planned = turns("what is missing is planned", planning)
     assert not planned.todo, planned.todo
     turns("the readers' copy is published", lambda: publish(study))
     turns("`hccfeat status`", lambda: status(study))

@@ -1,6 +1,6 @@
 """What there is to extract: the images of a study, and those a feature set still lacks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,21 +31,25 @@ def sources(catalog: Catalog, cohorts: list[str] | None = None) -> list[Source]:
     return [Source(*row) for cohort, *row in rows.iter_rows() if cohorts is None or cohort in cohorts]
 
 
-def plan(study: Path, feature_set: str, wanted: Mapping[str, int], catalog: Catalog | None = None) -> Plan:
+def plan(study: Path, feature_set: str, wanted: Mapping[str, int], done: Set[str] | None = None) -> Plan:
     """Compare the images or exams wanted (id -> size in bytes) with the committed shards of a feature set.
 
-    What is committed says ``catalog``, by default the published one. An image is done when its shard is committed
-    and the file on disk still has the committed size and modification time or, in a copied study, the committed
-    content; anything else is extracted again.
+    An image is done when its shard is committed and the file on disk still has the committed size and modification
+    time or, in a copied study, the committed content; anything else is extracted again. ``done`` is what
+    :meth:`hccfeat.store.committer.Committer.done_images` says; by default the published catalog is asked.
     """
-    asked = "SELECT image_id, path, bytes, mtime_ns, digest FROM shard WHERE feature_set = ?"
-    rows = query(catalog or study, asked, [feature_set]).rows()
-    done, touched = images_in_place(study, feature_set, (row[:4] for row in rows), wanted)
-    done |= {
-        image_id for image_id, path, *_, digest in rows if image_id in touched and _holds(study / path, digest)
-    }
+    done = _done(study, feature_set, wanted) if done is None else done
     todo = sorted(wanted.keys() - done, key=lambda image_id: (-wanted[image_id], image_id))
     return Plan(feature_set, todo, len(wanted) - len(todo))
+
+
+def _done(study: Path, feature_set: str, wanted: Mapping[str, int]) -> Set[str]:
+    asked = "SELECT image_id, path, bytes, mtime_ns, digest FROM shard WHERE feature_set = ?"
+    rows = query(study, asked, [feature_set]).rows()
+    done, touched = images_in_place(study, feature_set, (row[:4] for row in rows), wanted)
+    return done | {
+        image_id for image_id, path, *_, digest in rows if image_id in touched and _holds(study / path, digest)
+    }
 
 
 def _holds(path: Path, digest: str) -> bool:

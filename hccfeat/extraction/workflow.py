@@ -203,8 +203,7 @@ def _embed_missing(session: Session, work: Work, feature_set: FeatureSet, wanted
         own = f"{session.config.development_cohort}/"
         wanted = {image_id: size for image_id, size in wanted.items() if image_id.startswith(own)}
     committer.adopt_found(feature_set.name)
-    committer.done_images(feature_set.name)  # in a copied study the catalog learns the new modification times
-    missing = plan(session.study, feature_set.name, wanted, session.catalog)
+    missing = plan(session.study, feature_set.name, wanted, committer.done_images(feature_set.name))
     summary.already_done += missing.done
     failed: dict[str, Failure] = {}
     for outcome in embed_all(session, work, feature_set, missing.todo):
