@@ -50,7 +50,7 @@ def two_groups(variables: Mapping[str, Variable], names: Iterable[str]) -> tuple
     for name in names:
         variable = variables[name]
         if variable.cut is not None:
-            unit = f" {variable.unit}" if variable.unit not in ("", "ordinal") else ""
+            unit = f" {variable.printed_unit}".rstrip()
             texts = tuple(f"{variable.label} {sign} {variable.cut:g}{unit}" for sign in ("≤", ">"))
         elif variable.type == "flag":
             texts = (f"{variable.label}: no", f"{variable.label}: yes")

@@ -76,7 +76,7 @@ def _levels(values: pl.Series, variable: Variable, train: pl.Series) -> pl.Serie
     if variable.cut is None and not len(known):
         return pl.Series(values.name, [None] * len(values), dtype=pl.String)
     cut = variable.cut if variable.cut is not None else float(np.median(known))
-    unit = f" {variable.unit}" if variable.unit not in ("", "ordinal") else ""
+    unit = f" {variable.printed_unit}".rstrip()
     names = {False: f"≤ {cut:g}{unit}", True: f"> {cut:g}{unit}"}
     return (values > cut).replace_strict(names, default=None, return_dtype=pl.String)
 

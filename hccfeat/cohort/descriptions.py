@@ -88,6 +88,11 @@ class Variable(Frozen):
         return SQL_TYPES[self.type]
 
     @property
+    def printed_unit(self) -> str:
+        """Unit to print; stages and numbers without a unit have none."""
+        return "" if self.unit == "ordinal" else self.unit
+
+    @property
     def meaning(self) -> str:
         """The description, and where the value comes from if it is derived."""
         if self.derived is None:

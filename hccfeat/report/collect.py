@@ -63,13 +63,10 @@ def collect(study: Path, config: StudyConfig, run: AnalyzeRun) -> StudyReport:
         example_patches=[] if feature_set is None else patch_pictures(study, feature_set, cohorts),
         statement=config.statement.model_dump(),
         labels={name: variable.label for name, variable in variables.items()},
-        units={name: _step(variable) for name, variable in variables.items() if variable.type == "number"},
+        units={name: one.printed_unit or "step" for name, one in variables.items() if one.type == "number"},
         patient_rows=config.report.patient_rows,
     )
 
-
-UNITLESS = ("", "ordinal")
-"""Units of the data dictionary that are none."""
 
 _COHORTS = """
 SELECT c.cohort, c.title, c.format, c.simulated, c.note,
@@ -179,7 +176,7 @@ def _variable_rows(name: str, variable: Variable, groups: dict[str, pl.DataFrame
 
 
 def _label(variable: Variable) -> str:
-    return variable.label if variable.unit in UNITLESS else f"{variable.label}, {variable.unit}"
+    return f"{variable.label}, {variable.printed_unit}" if variable.printed_unit else variable.label
 
 
 def _level(variable: Variable, level: Any) -> str:
@@ -190,11 +187,6 @@ def _level(variable: Variable, level: Any) -> str:
         return str(level)
     texts = [] if variable.unit == "group" else [text for text, value in variable.coding.items() if value == level]
     return f"{level:g} ({', '.join(texts)})" if texts else f"{level:g}"
-
-
-def _step(variable: Variable) -> str:
-    """What one more of a number is."""
-    return "step" if variable.unit in UNITLESS else variable.unit
 
 
 def _cells(groups: dict[str, pl.DataFrame], name: str, cell: Any) -> dict[str, str]:
