@@ -18,7 +18,8 @@ from hccfeat.evidence.record import Part
 from hccfeat.evidence.settings import DistillationVolumes, Truth
 from hccfeat.evidence.writing import cell, verdict
 from hccfeat.evidence.writing import difference as written
-from hccfeat.report.formatting import count, fixed
+from hccfeat.report.formatting import fixed
+from hccfeat.stats.estimate import count
 
 TITLE = "Rendered exams and CMD-Net"
 NOT_RUN = "Not run yet: `hccfeat evidence distillation` without `--tabular-only` fills this part."

@@ -24,7 +24,8 @@ from hccfeat.evidence.record import Part, Record, Row
 from hccfeat.evidence.settings import HistologyStudy, Settings, identity, load_settings
 from hccfeat.evidence.studies import Options
 from hccfeat.evidence.writing import difference
-from hccfeat.report.formatting import MISSING, count, with_interval
+from hccfeat.report.formatting import MISSING, with_interval
+from hccfeat.stats.estimate import count
 
 LABELS = {
     "nuclear_area_um2": "mean nuclear area",

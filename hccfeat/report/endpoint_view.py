@@ -9,7 +9,6 @@ from hccfeat.analysis.results import EndpointResult, StudyReport
 from hccfeat.report.anchors import endpoint_key
 from hccfeat.report.blocks import Block, Scene, Status, place_label, status_of
 from hccfeat.report.comparison_view import comparison
-from hccfeat.report.formatting import count
 from hccfeat.report.hazard_view import hazards, logistic, proportionality
 from hccfeat.report.modality_view import modalities
 from hccfeat.report.performance_view import attrition, discrimination, over_time
@@ -18,6 +17,7 @@ from hccfeat.report.subgroup_view import subgroups
 from hccfeat.report.summary import places, summary_table
 from hccfeat.report.survival_view import competing, follow_up, risk_groups
 from hccfeat.report.treatment_view import treatment
+from hccfeat.stats.estimate import count
 
 _UNJUDGED = "no held-out or external patients, so the models' figures are apparent only."
 _PARTS: tuple[Callable[[EndpointResult, Scene, str], Block | None], ...] = (

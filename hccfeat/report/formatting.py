@@ -229,11 +229,6 @@ def cox_label(ties: Iterable[str]) -> str:
     return "Cox, Breslow ties" if "breslow" in ties else "Cox"
 
 
-def count(n: int, singular: str, plural: str | None = None) -> str:
-    """Return ``1 patient``, ``2 patients``."""
-    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
-
-
 def joined(words: Iterable[str]) -> str:
     """Return ``a, b and c``."""
     items = list(words)

@@ -8,7 +8,6 @@ from hccfeat.analysis.modality_models import RECIPE
 from hccfeat.analysis.results import EndpointResult, StudyReport
 from hccfeat.report.formatting import (
     SPLIT_LABELS,
-    count,
     fact_text,
     flat_facts,
     joined,
@@ -18,6 +17,7 @@ from hccfeat.report.formatting import (
 )
 from hccfeat.report.methods_patients import judges_text, missing_text, treatment_text
 from hccfeat.report.methods_results import base_name, judging_text, survival_text
+from hccfeat.stats.estimate import count
 from hccfeat.stats.survival import FEW_EVENTS
 
 _LIBRARIES = (

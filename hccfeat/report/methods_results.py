@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from hccfeat.analysis.comparisons import declaration
 from hccfeat.analysis.results import EndpointResult, Metric, StudyReport
-from hccfeat.report.formatting import count, joined, metric_label, with_printed_names
+from hccfeat.report.formatting import joined, metric_label, with_printed_names
+from hccfeat.stats.estimate import count
 
 _BASE = re.compile(r"(_[0-9.]+)?(_corrected)?$")
 _MONTHS = re.compile(r"_([0-9.]+)(?:_corrected)?$")

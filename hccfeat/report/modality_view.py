@@ -9,11 +9,11 @@ from hccfeat.analysis.modality_models import RECIPE
 from hccfeat.analysis.results import EndpointResult, Metric, ModalityComparison, ModalityGap
 from hccfeat.report.blocks import Block, FigureView, Part, Scene, block, place_label, short_place
 from hccfeat.report.comparison_view import comparisons_table
-from hccfeat.report.formatting import count, fixed, interval, p_value, p_words, with_interval
+from hccfeat.report.formatting import fixed, interval, p_value, p_words, with_interval
 from hccfeat.report.prognosis_figures import ScoreRow, scores_figure
 from hccfeat.report.summary import BAR, bar, estimate_cell
 from hccfeat.report.tables import Column, table
-from hccfeat.stats.estimate import Estimate
+from hccfeat.stats.estimate import Estimate, count
 
 SHOWN = ("auroc", "c_index", "brier", "calibration_slope", "calibration_intercept", "ici", "net_benefit")
 CHANCE = 0.5

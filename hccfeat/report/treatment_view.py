@@ -10,7 +10,6 @@ from hccfeat.report.blocks import Block, FigureView, Part, Scene, block
 from hccfeat.report.curve_figures import distribution_figure
 from hccfeat.report.forest_figures import DifferenceRow, difference_figure
 from hccfeat.report.formatting import (
-    count,
     cox_label,
     fixed,
     interval,
@@ -25,6 +24,7 @@ from hccfeat.report.formatting import (
 )
 from hccfeat.report.survival_figures import survival_figure
 from hccfeat.report.tables import Column, table
+from hccfeat.stats.estimate import count
 
 if TYPE_CHECKING:  # pragma: no cover
     from hccfeat.analysis.interaction import Interaction

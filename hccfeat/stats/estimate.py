@@ -31,9 +31,9 @@ class Estimate:
     standard_error: float | None = None
 
 
-def count(n: int, singular: str) -> str:
+def count(n: int, singular: str, plural: str | None = None) -> str:
     """Return ``1 event``, ``2 events``."""
-    return f"{n:,} {singular}{'' if n == 1 else 's'}"
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
 def binary_labels(labels: ArrayLike) -> NDArray[np.bool_]:

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from hccfeat.report.formatting import (
     MetricName,
-    count,
     fixed,
     flat_facts,
     interval,
@@ -24,6 +23,7 @@ from hccfeat.report.formatting import (
     with_interval,
     with_printed_names,
 )
+from hccfeat.stats.estimate import count
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from hccfeat.analysis.flow import (
     labelled_counts,
 )
 from hccfeat.report.diagram import Box, diagram
-from hccfeat.report.formatting import MISSING, count
+from hccfeat.report.formatting import MISSING
 from hccfeat.report.tables import Column
 from hccfeat.reproduction.baseline_blocks import TEST_RULE, coded_table, number_table
 from hccfeat.reproduction.blocks import Block, Figure, Item, Note, Table
 from hccfeat.reproduction.context import HORIZONS, Context
 from hccfeat.reproduction.printed import difference, printed
+from hccfeat.stats.estimate import count
 
 ROLES = {"train": "training", "held_out": "held out", "external": "external", "all": "described"}
 

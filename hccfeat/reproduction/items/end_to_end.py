@@ -16,12 +16,13 @@ from hccfeat.analysis.end_to_end import (
 from hccfeat.analysis.models import PPS
 from hccfeat.errors import AnalysisError, ConfigError
 from hccfeat.extraction.cells import Cell, CellSpec
-from hccfeat.report.formatting import MISSING, count, fixed, metric_label, p_value, with_interval
+from hccfeat.report.formatting import MISSING, fixed, metric_label, p_value, with_interval
 from hccfeat.report.tables import Column
 from hccfeat.reproduction.blocks import Block, Item, Note, NotRunError, Table
 from hccfeat.reproduction.context import HORIZONS, Context
 from hccfeat.reproduction.judged import estimate_cells, nothing_shown, signed
 from hccfeat.reproduction.printed import difference, printed
+from hccfeat.stats.estimate import count
 from hccfeat.stats.threshold import Confusion
 from hccfeat.training.protocol import WHOLE
 

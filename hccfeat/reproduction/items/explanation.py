@@ -12,7 +12,7 @@ from hccfeat.explanation.cam import channel_contributions, grad_cam, gradient_ma
 from hccfeat.explanation.channels import ChannelRanking, attention_weights, rank_channels
 from hccfeat.explanation.drawing import GridRow, grid, heat_over, heat_picture, signed_over
 from hccfeat.models import Encoder
-from hccfeat.report.formatting import MISSING, count, fixed
+from hccfeat.report.formatting import MISSING, fixed
 from hccfeat.report.tables import Column
 from hccfeat.reproduction.blocks import Block, Item, Note, Picture, Table
 from hccfeat.reproduction.context import Context
@@ -27,6 +27,7 @@ from hccfeat.reproduction.items.judged_patches import (
 )
 from hccfeat.reproduction.items.risk_maps import risk_maps
 from hccfeat.reproduction.printed import printed
+from hccfeat.stats.estimate import count
 
 SHOWN = 4
 """Patches of the highest and of the lowest risk, for each outcome."""

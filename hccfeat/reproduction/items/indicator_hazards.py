@@ -21,7 +21,7 @@ from hccfeat.cohort.dictionary import load_dictionary
 from hccfeat.config import AnalysisConfig
 from hccfeat.errors import AnalysisError
 from hccfeat.report.figures import forest_figure
-from hccfeat.report.formatting import MISSING, count, fixed, p_value, significant
+from hccfeat.report.formatting import MISSING, fixed, p_value, significant
 from hccfeat.reproduction.blocks import Block, Figure, Note, Table
 from hccfeat.reproduction.context import Context
 from hccfeat.reproduction.judged import (
@@ -37,6 +37,7 @@ from hccfeat.reproduction.judged import (
 )
 from hccfeat.reproduction.printed import difference, printed
 from hccfeat.stats.cox import TIES
+from hccfeat.stats.estimate import count
 
 INDEPENDENT = (
     "The paper calls the PPS risk independent from univariable models alone. Here it is put into one model with "

@@ -18,7 +18,7 @@ from hccfeat.explanation.slide_picture import slide_picture
 from hccfeat.explanation.whole_slide import risks_of_unsampled
 from hccfeat.extraction.tasks import Source
 from hccfeat.models import Encoder
-from hccfeat.report.formatting import count, fixed
+from hccfeat.report.formatting import fixed
 from hccfeat.report.tables import Column
 from hccfeat.reproduction.blocks import Block, Download, Note, Picture, Table
 from hccfeat.reproduction.context import Context
@@ -34,6 +34,7 @@ from hccfeat.slides.base import Slide
 from hccfeat.slides.patches import PatchStatus
 from hccfeat.slides.prepare import PreparedImage
 from hccfeat.slides.readers import open_slide
+from hccfeat.stats.estimate import count
 from hccfeat.training.devices import resolve_device
 from hccfeat.units import Level0Px
 

@@ -13,11 +13,12 @@ from hccfeat.extraction.volumes import load_prepared
 from hccfeat.mri.preprocess import PreparedVolume
 from hccfeat.mri.preview import preview_png
 from hccfeat.report.diagram import Box, diagram
-from hccfeat.report.formatting import MISSING, count, fixed
+from hccfeat.report.formatting import MISSING, fixed
 from hccfeat.report.tables import Column
 from hccfeat.reproduction.blocks import Block, Figure, Item, Note, Picture, Table
 from hccfeat.reproduction.mvi.context import MviContext
 from hccfeat.reproduction.printed import difference, printed
+from hccfeat.stats.estimate import count
 from hccfeat.store.catalog import query
 from hccfeat.training.mri_data import Exam
 
